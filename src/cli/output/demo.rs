@@ -1,0 +1,58 @@
+//! What the demo says around its push.
+
+use std::io::{self, Write};
+
+use super::{Output, STRONG, write_failed};
+use crate::cli::demo::{Stage, Summary};
+use crate::error::{Error, ExitCode};
+
+impl Output {
+    /// What was set up.
+    pub(in crate::cli) fn demo_started(&mut self, stage: &Stage, summary: &Summary) -> Result<(), Error> {
+        let mut out = self.data();
+        let mut write = || -> io::Result<()> {
+            writeln!(out, "A made-up school and a loopback Infiniti, in {}", stage.folder.display())?;
+            writeln!(
+                out,
+                "  sample-sis.db  {} students and {} staff, with the mess of a real SIS",
+                summary.students, summary.staff
+            )?;
+            writeln!(out, "  demo.yaml      the mapping, with comments")?;
+            writeln!(out, "  .env           the password that it names")?;
+            writeln!(out, "  infiniti.json  what the loopback Infiniti holds; its page is {}/", stage.url)?;
+            writeln!(out, "\n{STRONG}$ sispush push {}{STRONG:#}", stage.mapping.display())
+        };
+        write().map_err(write_failed)
+    }
+
+    /// What to try next.
+    pub(in crate::cli) fn demo_ended(
+        &mut self,
+        stage: &Stage,
+        code: ExitCode,
+        keeps_running: bool,
+    ) -> Result<(), Error> {
+        let mut out = self.data();
+        let mapping = stage.mapping.display();
+        let mut write = || -> io::Result<()> {
+            writeln!(out, "  exit code {}{}", code.number(), match code {
+                ExitCode::Rejections => ": done, but rows were rejected; they are the sample's mistakes",
+                _ => "",
+            })?;
+            writeln!(out, "\nTry next:")?;
+            writeln!(out, "  sispush preview {mapping} --limit 10     who would be sent, and how")?;
+            writeln!(out, "  sispush check {mapping}                  break a line of it first")?;
+            if keeps_running {
+                writeln!(out, "  {}/  in a browser; Ctrl-C ends the sandbox", stage.url)
+            } else {
+                writeln!(
+                    out,
+                    "  sispush sandbox --listen 127.0.0.1:{} --file {}\n  sispush push {mapping}                   in a second terminal: now they are updates",
+                    stage.port,
+                    stage.patrons.display()
+                )
+            }
+        };
+        write().map_err(write_failed)
+    }
+}

@@ -1,0 +1,240 @@
+//! Every word that the user sees. Data goes to stdout, everything else to stderr; nothing else prints.
+
+mod demo;
+mod json;
+mod preview;
+mod result;
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, ExitCode};
+use crate::mapping::{Mapping, MappingError, Severity};
+use crate::sync::Progress;
+
+/// Where everything is printed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Output {}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const STRONG: Style = Style::new().bold();
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Stdout, for data.
+    #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
+    pub(super) fn data(&mut self) -> impl Write + use<> {
+        anstream::stdout()
+    }
+
+    #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
+    fn notes(&mut self) -> impl Write + use<> {
+        anstream::stderr()
+    }
+
+    /// Prints an error with its causes and its hint; returns its exit code.
+    pub(super) fn failure(&mut self, error: &Error) -> ExitCode {
+        // What cannot be printed cannot be reported either: the exit code still tells.
+        let _unprintable = self.write_failure(error);
+        error.exit_code()
+    }
+
+    fn write_failure(&mut self, error: &Error) -> io::Result<()> {
+        let mut notes = self.notes();
+        if let Error::Mapping(error) = error {
+            writeln!(notes, "{}", error.render(stderr_has_colour()).trim_end())?;
+        } else {
+            writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
+            let mut cause = std::error::Error::source(error);
+            let mut last = error.to_string();
+            while let Some(error) = cause {
+                let text = error.to_string();
+                // A transparent error and its cause say the same.
+                if text != last {
+                    writeln!(notes, "  caused by: {text}")?;
+                }
+                last = text;
+                cause = error.source();
+            }
+        }
+        if let Some(hint) = error.hint() {
+            writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;
+        }
+        Ok(())
+    }
+
+    /// What is allowed but looks wrong in a mapping.
+    pub(super) fn mapping_warnings(&mut self, mapping: &Mapping) -> Result<(), Error> {
+        let mut notes = self.notes();
+        if mapping.source.trust_server_certificate {
+            writeln!(
+                notes,
+                "{WARNING}warning{WARNING:#}: mapping `{}`: the source's certificate is not verified (`trust_server_certificate`); name its authority in `source.ca_file` instead",
+                mapping.name
+            )
+            .map_err(write_failed)?;
+        }
+        for warning in &mapping.warnings {
+            writeln!(notes, "{}\n", warning.render(stderr_has_colour())).map_err(write_failed)?;
+        }
+        Ok(())
+    }
+
+    /// The result of `check`.
+    pub(super) fn checked(&mut self, results: &[(PathBuf, Result<Mapping, MappingError>)]) -> Result<(), Error> {
+        for (path, result) in results {
+            match result {
+                Ok(mapping) => {
+                    self.mapping_warnings(mapping)?;
+                    let rules: usize = mapping.users.iter().map(|extract| extract.rules.len()).sum();
+                    writeln!(
+                        self.data(),
+                        "{}: ok: mapping `{}`, {}, {}{}",
+                        path.display(),
+                        mapping.name,
+                        counted(mapping.users.len() as u64, "extract"),
+                        counted(rules as u64, "rule"),
+                        if mapping.warnings.is_empty() {
+                            String::new()
+                        } else {
+                            format!(", {}", counted(mapping.warnings.len() as u64, "warning"))
+                        },
+                    )
+                    .map_err(write_failed)?;
+                }
+                Err(error) => {
+                    writeln!(self.notes(), "{}", error.render(stderr_has_colour()).trim_end()).map_err(write_failed)?;
+                    let problems =
+                        error.problems().iter().filter(|problem| problem.severity == Severity::Error).count().max(1);
+                    writeln!(self.data(), "{}: {}", path.display(), counted(problems as u64, "problem"))
+                        .map_err(write_failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the sandbox listens.
+    pub(super) fn sandbox_started(&mut self, url: &str, username: &str) -> Result<(), Error> {
+        writeln!(
+            self.data(),
+            "sandbox listens on {url}\n  page      {url}/\n  import    {url}/api/import/users\n  username  {username}\nCtrl-C ends it"
+        )
+        .map_err(write_failed)
+    }
+
+    /// A line that tells how far a run is, on a terminal; nothing elsewhere.
+    #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
+    pub(super) fn progress(&self, progress: &Arc<Progress>) -> ProgressLine {
+        if !io::stderr().is_terminal() {
+            return ProgressLine { bar: None };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        let (shown, progress) = (bar.clone(), Arc::clone(progress));
+        tokio::spawn(async move {
+            while !shown.is_finished() {
+                shown.set_message(format!(
+                    "{} read, {} sent",
+                    counted(progress.rows(), "row"),
+                    bytes(progress.bytes())
+                ));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        ProgressLine { bar: Some(bar) }
+    }
+}
+
+/// The line that [`Output::progress`] shows until this is finished or dropped.
+#[derive(Debug)]
+pub(super) struct ProgressLine {
+    bar: Option<ProgressBar>,
+}
+
+impl ProgressLine {
+    pub(super) fn finish(self) {}
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Whether errors are printed in colour.
+pub(super) fn stderr_has_colour() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// An error in printing. A reader that has gone, such as `head`, has what it wants.
+pub(super) fn write_failed(error: io::Error) -> Error {
+    Error::File { action: "write", path: PathBuf::from("stdout"), source: error }
+}
+
+/// `1 row`, `2 rows`, `12,345 rows`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(count), plural(count))
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// `12,345`.
+fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `812 B`, `12.3 kB`, `4.5 MB`.
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}
+
+/// `0.12 s`.
+fn seconds(elapsed: Duration) -> impl Display {
+    format!("{:.2} s", elapsed.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_and_their_nouns_inflected() {
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(counted(0, "row"), "0 rows");
+        assert_eq!(counted(1_234_567, "row"), "1,234,567 rows");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(12_340), "12.3 kB");
+    }
+}

@@ -1,0 +1,115 @@
+//! `push`: the main job.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{FormatArg, PushArgs};
+use super::output::Output;
+use crate::error::{Error, ExitCode};
+use crate::infiniti::Target;
+use crate::mapping::{self, Mapping};
+use crate::sync::{self, Plan, Progress, Report};
+
+/// How far a push came with one mapping.
+#[derive(Debug)]
+pub(super) struct Pushed {
+    /// The mapping's file.
+    pub(super) path: PathBuf,
+    /// Its name, once it could be read.
+    pub(super) name: Option<String>,
+    /// What came of it.
+    pub(super) result: Result<Done, Error>,
+}
+
+/// A push that came as far as a plan.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The source without its secrets.
+    pub(super) source: String,
+    /// The school's address.
+    pub(super) target: String,
+    /// What it would do.
+    pub(super) plan: Plan,
+    /// How long reading took.
+    pub(super) read: std::time::Duration,
+    /// What became of it; `None` for a rehearsal, and when a limit stopped it.
+    pub(super) report: Option<Report>,
+}
+
+impl Pushed {
+    /// The exit code of this mapping alone.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match &self.result {
+            Err(error) => error.exit_code(),
+            Ok(done) => done.exit_code(),
+        }
+    }
+}
+
+impl Done {
+    fn exit_code(&self) -> ExitCode {
+        if !self.plan.stops.is_empty() {
+            return ExitCode::Stopped;
+        }
+        let refused = match &self.report {
+            Some(report) if report.error.is_some() || report.unknown > 0 => return ExitCode::Target,
+            Some(report) => !report.failed.is_empty(),
+            None => false,
+        };
+        if refused || !self.plan.patrons.rejections.is_empty() { ExitCode::Rejections } else { ExitCode::Complete }
+    }
+}
+
+pub(super) async fn run(args: PushArgs, mut output: Output) -> Result<ExitCode, Error> {
+    let paths = mapping::find(&args.mappings)?;
+    let mut worst = ExitCode::Complete;
+    let mut all = Vec::new();
+    for path in &paths {
+        let pushed = push(path, args.dry_run, &mut output).await;
+        worst = worst.max(pushed.exit_code());
+        if args.format == FormatArg::Text {
+            output.pushed(&pushed, args.dry_run)?;
+        }
+        all.push(pushed);
+    }
+    match args.format {
+        FormatArg::Text if all.len() > 1 => output.summary(&all)?,
+        FormatArg::Text => {}
+        FormatArg::Json => output.pushed_json(&all, args.dry_run, worst)?,
+    }
+    Ok(worst)
+}
+
+/// Pushes one mapping. Its errors are its own: the next mapping has its turn whatever becomes of this one.
+pub(super) async fn push(path: &Path, dry_run: bool, output: &mut Output) -> Pushed {
+    let mut name = None;
+    let result = attempt(path, dry_run, output, &mut name).await;
+    if let Err(error) = &result {
+        tracing::error!(mapping = name, %error, "push failed");
+    }
+    Pushed { path: path.to_owned(), name, result }
+}
+
+async fn attempt(path: &Path, dry_run: bool, output: &mut Output, name: &mut Option<String>) -> Result<Done, Error> {
+    let mut mapping = Mapping::load(path)?;
+    *name = Some(mapping.name.clone());
+    output.mapping_warnings(&mapping)?;
+    mapping.resolve()?;
+    // Before the first query: a target that cannot be set up must not cost the SIS a scan.
+    let target = Target::new(&mapping.target)?;
+    let mapping = Arc::new(mapping);
+    let progress = Arc::new(Progress::default());
+    let shown = output.progress(&progress);
+    tracing::info!(mapping = mapping.name, source = %mapping.source, "reading");
+    let extraction = sync::extract(&mapping, None, &progress).await?;
+    let read = extraction.elapsed;
+    let plan = Plan::full(extraction.patrons, &mapping.limits, mapping.target.batch_rows);
+    tracing::info!(rows = plan.patrons.rows(), rejected = plan.patrons.rejections.len(), batches = plan.batches.len(), "planned");
+    let report = if dry_run || !plan.stops.is_empty() {
+        None
+    } else {
+        Some(sync::push(&plan, &target, &progress).await)
+    };
+    shown.finish();
+    Ok(Done { source: mapping.source.to_string(), target: mapping.target.url.to_string(), plan, read, report })
+}

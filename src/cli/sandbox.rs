@@ -1,0 +1,23 @@
+//! `sandbox`: a loopback Infiniti that runs until it is interrupted.
+
+use super::args::SandboxArgs;
+use super::output::Output;
+use crate::error::{Error, ExitCode};
+use crate::infiniti::sandbox::{Options, Sandbox};
+
+pub(super) async fn run(args: SandboxArgs, mut output: Output) -> Result<ExitCode, Error> {
+    let options = Options {
+        listen: args.listen,
+        username: args.username.clone(),
+        password: args.password,
+        file: args.file,
+        faults: args.fail,
+    };
+    let sandbox = Sandbox::start(options).await.map_err(|error| Error::Usage {
+        message: format!("could not listen on `{}`: {error}", args.listen),
+        hint: Some("choose a free loopback address with `--listen`, such as `127.0.0.1:0`".into()),
+    })?;
+    output.sandbox_started(&sandbox.url(), &args.username)?;
+    std::future::pending::<()>().await;
+    Ok(ExitCode::Complete)
+}

@@ -1,0 +1,115 @@
+//! What a run can end with: the exit codes, and the error of every stage with its hint.
+
+use std::borrow::Cow;
+
+use crate::infiniti::TargetError;
+use crate::mapping::MappingError;
+use crate::sync::ExtractError;
+
+/// The exit codes. They never change their meaning: schedulers and scripts rely on them.
+///
+/// The same table stands in README.md, section "Exit codes"; `tests/exit_codes.rs` holds both together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Complete,
+    /// Done, but rows were rejected, here or by Infiniti.
+    Rejections,
+    /// Bad arguments or a mapping that is not valid; nothing was contacted.
+    Usage,
+    /// The source failed.
+    Source,
+    /// The target failed, or its answer is unknown.
+    Target,
+    /// Stopped by a limit; nothing was sent.
+    Stopped,
+    /// The state failed, or another run holds the lock.
+    State,
+    /// Interrupted by a signal.
+    Interrupted,
+}
+
+impl ExitCode {
+    /// The number that the operating system sees.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Rejections => 1,
+            Self::Usage => 2,
+            Self::Source => 3,
+            Self::Target => 4,
+            Self::Stopped => 5,
+            Self::State => 6,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        code.number().into()
+    }
+}
+
+/// A hint: what to edit or run. Data beside the error, so that every output can show it in its own way.
+pub type Hint = Cow<'static, str>;
+
+/// Why a command failed as a whole. Rejected rows are not among these: they are results.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The mapping is not valid, or cannot be read.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The source failed.
+    #[error(transparent)]
+    Source(#[from] ExtractError),
+    /// The target failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// An argument does not fit.
+    #[error("{message}")]
+    Usage {
+        /// What does not fit.
+        message: String,
+        /// What to do.
+        hint: Option<Hint>,
+    },
+    /// A file of our own could not be written or read.
+    #[error("could not {action} `{path}`")]
+    File {
+        /// What was tried: `write`, `create`, `read`.
+        action: &'static str,
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A signal ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// The exit code that this error ends the program with.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Mapping(_) | Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
+            Self::Source(_) => ExitCode::Source,
+            // Nothing was contacted yet.
+            Self::Target(TargetError::Setup { .. }) => ExitCode::Usage,
+            Self::Target(_) => ExitCode::Target,
+            Self::Interrupted => ExitCode::Interrupted,
+        }
+    }
+
+    /// What to edit or run, where that is known.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Mapping(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Target(error) => error.hint(),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::File { .. } | Self::Interrupted => None,
+        }
+    }
+}

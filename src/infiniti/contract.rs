@@ -1,0 +1,281 @@
+//! The contract of Infiniti's import as data: every header with its type and its rules.
+//!
+//! Validation, the order of the CSV's headers, the reference table in `mappings/README.md` and the sandbox's checks
+//! all come from here. `tests/contract.rs` holds it against a table written by hand from the vendor's page, since one
+//! source would also share one mistake.
+//!
+//! Source: the vendor's page "autoSync: patron accounts" (`POST /api/import/users`).
+
+/// One feed of the import API: where it goes and which headers it has.
+#[derive(Debug)]
+pub struct Contract {
+    /// The feed's key in a mapping.
+    pub feed: &'static str,
+    /// The path below the school's address.
+    pub path: &'static str,
+    /// The name that the uploaded part bears. Infiniti ignores it; a person who reads a proxy's log does not.
+    pub file_name: &'static str,
+    /// The headers in the order in which they are sent. The first is the key.
+    pub headers: &'static [HeaderRule],
+}
+
+/// One header of a contract.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HeaderRule {
+    /// The header as Infiniti spells it.
+    pub name: &'static str,
+    /// What its values look like.
+    pub kind: Kind,
+    /// Whether a mapping must fill it.
+    pub presence: Presence,
+    /// Whose rows may hold a value.
+    pub holders: Holders,
+    /// Whether two patrons may share a value.
+    pub unique: Unique,
+    /// One sentence for the reference.
+    pub about: &'static str,
+}
+
+/// What the values of a header look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text as it is: names, codes, identifiers. Leading zeros stay.
+    Text,
+    /// `Y` or `N`; read from any spelling that the contract knows.
+    Boolean,
+    /// A well-formed e-mail address.
+    Email,
+    /// A year of four digits.
+    Year,
+    /// One of these, or blank.
+    OneOf(&'static [&'static str]),
+    /// A password: text that is never shown.
+    Password,
+}
+
+/// Whether a header must be there and filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// In every mapping and every row.
+    Mandatory,
+    /// Filled or not.
+    Optional,
+    /// Of the headers that say so, a student fills exactly one.
+    OneOfCohort,
+}
+
+/// Whose rows may hold a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Students and staff.
+    Everybody,
+    /// Students only: a staff row with a value is rejected.
+    Students,
+}
+
+/// Whether two patrons may share a value of this header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unique {
+    /// They may.
+    No,
+    /// They may not; values that differ only in case are the same.
+    IgnoringCase,
+    /// They may not; compared to the letter.
+    Exact,
+}
+
+/// Spellings of a boolean that the contract accepts, in lower case.
+pub const TRUE_SPELLINGS: [&str; 4] = ["y", "yes", "true", "1"];
+/// See [`TRUE_SPELLINGS`].
+pub const FALSE_SPELLINGS: [&str; 4] = ["n", "no", "false", "0"];
+
+/// A header: its place in a contract's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Header(u8);
+
+impl Header {
+    /// Its place in [`Contract::headers`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// This header alone as a set.
+    pub fn bit(self) -> HeaderSet {
+        HeaderSet(1 << self.0)
+    }
+}
+
+/// A set of headers of one contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderSet(u32);
+
+impl HeaderSet {
+    /// Adds a header.
+    pub fn insert(&mut self, header: Header) {
+        self.0 |= header.bit().0;
+    }
+
+    /// Whether a header is in the set.
+    pub fn contains(self, header: Header) -> bool {
+        self.0 & header.bit().0 != 0
+    }
+
+    /// The headers of both sets.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The headers of this set that the other lacks.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// How many headers are in the set.
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Where a header's cell stands in a row that holds just this set's headers.
+    pub fn position(self, header: Header) -> Option<usize> {
+        self.contains(header).then(|| (self.0 & (header.bit().0 - 1)).count_ones() as usize)
+    }
+
+    /// The headers in the contract's order.
+    pub fn iter(self) -> impl Iterator<Item = Header> {
+        (0..32).map(Header).filter(move |header| self.contains(*header))
+    }
+}
+
+impl FromIterator<Header> for HeaderSet {
+    fn from_iter<I: IntoIterator<Item = Header>>(headers: I) -> Self {
+        let mut set = Self::default();
+        for header in headers {
+            set.insert(header);
+        }
+        set
+    }
+}
+
+impl Contract {
+    /// The header of that name. Mappings may write it in any case.
+    pub fn header(&self, name: &str) -> Option<Header> {
+        self.iter().find(|header| self.rule(*header).name.eq_ignore_ascii_case(name))
+    }
+
+    /// The rule of a header.
+    pub fn rule(&self, header: Header) -> &'static HeaderRule {
+        &self.headers[header.index()]
+    }
+
+    /// All headers in the order in which they are sent.
+    pub fn iter(&self) -> impl Iterator<Item = Header> + use<> {
+        (0..u8::try_from(self.headers.len()).unwrap_or(u8::MAX)).map(Header)
+    }
+
+    /// The key: what identifies a patron.
+    pub fn key(&self) -> Header {
+        Header(0)
+    }
+}
+
+/// `username`, the key of patron accounts.
+pub const USERNAME: Header = Header(0);
+/// `staffmember`, which tells staff from students.
+pub const STAFFMEMBER: Header = Header(2);
+/// `librarybarcode`, without which a patron cannot borrow.
+pub const LIBRARYBARCODE: Header = Header(10);
+/// `emailaddress`, without which a staff member cannot be written to.
+pub const EMAILADDRESS: Header = Header(7);
+
+const fn text(name: &'static str, about: &'static str) -> HeaderRule {
+    HeaderRule {
+        name,
+        kind: Kind::Text,
+        presence: Presence::Optional,
+        holders: Holders::Everybody,
+        unique: Unique::No,
+        about,
+    }
+}
+
+/// Patron accounts.
+pub static USERS: Contract = Contract {
+    feed: "users",
+    path: "/api/import/users",
+    file_name: "users.csv",
+    headers: &[
+        HeaderRule {
+            presence: Presence::Mandatory,
+            unique: Unique::IgnoringCase,
+            ..text("username", "the matching key: must equal the username of an existing patron, or a new patron is made")
+        },
+        HeaderRule {
+            kind: Kind::Boolean,
+            presence: Presence::Mandatory,
+            ..text("enabled", "whether the patron is active")
+        },
+        HeaderRule {
+            kind: Kind::Boolean,
+            presence: Presence::Mandatory,
+            ..text("staffmember", "`Y` for staff, `N` for students")
+        },
+        text("givenname", "the given name"),
+        text("surname", "the surname"),
+        text("middlename", "the middle name"),
+        text("preferredname", "the preferred name, shown in circulation"),
+        HeaderRule { kind: Kind::Email, ..text("emailaddress", "the primary e-mail address; must be well-formed") },
+        HeaderRule {
+            kind: Kind::Year,
+            presence: Presence::OneOfCohort,
+            holders: Holders::Students,
+            ..text("graduationyear", "the year of graduation, four digits; students have this or `academiclevel`, staff neither")
+        },
+        HeaderRule {
+            presence: Presence::OneOfCohort,
+            holders: Holders::Students,
+            ..text("academiclevel", "the import ID of an academic level (Settings > Cohorts > Academic Levels); students have this or `graduationyear`")
+        },
+        HeaderRule {
+            unique: Unique::Exact,
+            ..text("librarybarcode", "the barcode of the borrower; needed to borrow; unique to the patron")
+        },
+        text("adminsystemid", "the SIS's own identifier; may equal `username` or `librarybarcode`"),
+        HeaderRule { kind: Kind::OneOf(&["M", "F"]), ..text("gender", "`M`, `F` or blank") },
+        HeaderRule { kind: Kind::Password, ..text("password", "the default password; not needed with single sign-on") },
+        text("formclass", "the form class in the current academic period; one that does not exist is created"),
+        text("presentationgrouplabel", "a presentation group that exists in Infiniti (Settings > Users > Display > Presentation Groups)"),
+    ],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_headers_are_where_the_table_has_them() {
+        for (header, name) in [
+            (USERNAME, "username"),
+            (STAFFMEMBER, "staffmember"),
+            (LIBRARYBARCODE, "librarybarcode"),
+            (EMAILADDRESS, "emailaddress"),
+        ] {
+            assert_eq!(USERS.rule(header).name, name);
+        }
+        assert_eq!(USERS.key(), USERNAME);
+    }
+
+    #[test]
+    fn a_set_knows_where_a_cell_stands() {
+        let set: HeaderSet = [USERNAME, STAFFMEMBER, LIBRARYBARCODE].into_iter().collect();
+        assert_eq!(set.position(LIBRARYBARCODE), Some(2));
+        assert_eq!(set.position(EMAILADDRESS), None);
+        assert_eq!(set.iter().count(), set.len());
+    }
+}

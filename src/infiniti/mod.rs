@@ -1,0 +1,11 @@
+//! The target: Concord Infiniti's import API.
+
+pub mod answer;
+pub mod client;
+pub mod contract;
+pub mod patron;
+pub mod payload;
+pub mod sandbox;
+pub mod value;
+
+pub use client::{Target, TargetError};

@@ -1,0 +1,225 @@
+//! Patrons as CSV bytes, kept once and sent in any order.
+//!
+//! RFC 4180, UTF-8 without BOM, CRLF. Every patron's line is written when the row is read, into chunks that never
+//! move; a batch gathers lines in key order while it is sent, so the CSV is never in memory twice.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::client::Payload;
+use super::contract::{Contract, HeaderSet};
+use super::patron::Patrons;
+
+/// Lines of CSV in chunks that are never copied again.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    chunks: Vec<Vec<u8>>,
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinePlace {
+    chunk: u32,
+    start: u32,
+    length: u32,
+}
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+impl Lines {
+    /// Keeps a line.
+    pub(super) fn push(&mut self, line: &[u8]) -> LinePlace {
+        let fits = self.chunks.last().is_some_and(|chunk| chunk.capacity() - chunk.len() >= line.len());
+        if !fits {
+            self.chunks.push(Vec::with_capacity(CHUNK_BYTES.max(line.len())));
+        }
+        let number = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[number];
+        let start = chunk.len();
+        chunk.extend_from_slice(line);
+        // A chunk is 1 MiB, or one line of at most sixteen bounded values.
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        LinePlace { chunk: narrow(number), start: narrow(start), length: narrow(line.len()) }
+    }
+
+    /// The line with its CRLF.
+    pub(super) fn get(&self, place: LinePlace) -> &[u8] {
+        let start = place.start as usize;
+        &self.chunks[place.chunk as usize][start..start + place.length as usize]
+    }
+}
+
+impl LinePlace {
+    /// Its length in bytes, with the CRLF.
+    pub(super) fn length(self) -> usize {
+        self.length as usize
+    }
+}
+
+/// Appends a cell to a line, quoted if it must be.
+pub(super) fn push_cell(line: &mut Vec<u8>, value: &str, needs_quotes: bool) {
+    if !line.is_empty() {
+        line.push(b',');
+    }
+    if needs_quotes {
+        line.push(b'"');
+        let mut rest = value.as_bytes();
+        while let Some(quote) = memchr::memchr(b'"', rest) {
+            line.extend_from_slice(&rest[..=quote]);
+            line.push(b'"');
+            rest = &rest[quote + 1..];
+        }
+        line.extend_from_slice(rest);
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// The cells of a line as they are written, quotes included.
+pub(super) fn raw_cells(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line.strip_suffix(b"\r\n").unwrap_or(line));
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = if line.first() == Some(&b'"') {
+            // Quotes come in pairs, so the first one followed by no other closes the cell.
+            let mut at = 1;
+            loop {
+                let quote = at + memchr::memchr(b'"', &line[at..])?;
+                if line.get(quote + 1) == Some(&b'"') {
+                    at = quote + 2;
+                } else {
+                    break quote + 1;
+                }
+            }
+        } else {
+            memchr::memchr(b',', line).unwrap_or(line.len())
+        };
+        rest = line.get(end + 1..);
+        Some(&line[..end])
+    })
+}
+
+/// The value of a cell as written.
+pub(super) fn cell_value(raw: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(raw);
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        None => text,
+        Some(inner) => Cow::Owned(inner.replace("\"\"", "\"")),
+    }
+}
+
+/// One batch: some patrons with the same headers, as one CSV file.
+#[derive(Debug)]
+pub struct Csv {
+    patrons: Arc<Patrons>,
+    headers: HeaderSet,
+    head: Vec<u8>,
+    /// The patrons by number, in key order.
+    rows: Arc<[u32]>,
+    range: std::ops::Range<usize>,
+    length: u64,
+}
+
+/// What one piece of a body holds at least, unless it is the last.
+const PIECE_BYTES: usize = 256 * 1024;
+
+impl Csv {
+    /// The rows `range` of `rows`, with `headers` only.
+    pub fn new(
+        contract: &Contract,
+        patrons: Arc<Patrons>,
+        headers: HeaderSet,
+        rows: Arc<[u32]>,
+        range: std::ops::Range<usize>,
+    ) -> Self {
+        let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
+        let head = format!("{}\r\n", names.join(",")).into_bytes();
+        let body: usize = rows[range.clone()].iter().map(|row| patrons.line_length(*row, headers)).sum();
+        let length = (head.len() + body) as u64;
+        Self { patrons, headers, head, rows, range, length }
+    }
+
+    /// The patron in a row of this file, counted from 0.
+    pub fn patron(&self, row: usize) -> u32 {
+        self.rows[self.range.start + row]
+    }
+
+    /// All bytes at once.
+    pub fn bytes(self: &Arc<Self>) -> Vec<u8> {
+        Arc::clone(self).chunks().flatten().collect()
+    }
+}
+
+impl Payload for Csv {
+    fn rows(&self) -> usize {
+        self.range.len()
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        let mut next = self.range.start;
+        let mut head = Some(self.head.clone());
+        Box::new(std::iter::from_fn(move || {
+            if head.is_none() && next >= self.range.end {
+                return None;
+            }
+            let mut piece = BytesMut::with_capacity(PIECE_BYTES + 4096);
+            if let Some(head) = head.take() {
+                piece.extend_from_slice(&head);
+            }
+            while next < self.range.end && piece.len() < PIECE_BYTES {
+                self.patrons.write_line(self.rows[next], self.headers, &mut piece);
+                next += 1;
+            }
+            Some(piece.freeze())
+        }))
+    }
+}
+
+/// Writes those cells of a line whose headers are wanted.
+pub(super) fn select_cells(line: &[u8], has: HeaderSet, wanted: HeaderSet, mut each: impl FnMut(&[u8])) {
+    let mut first = true;
+    for (header, cell) in has.iter().zip(raw_cells(line)) {
+        if wanted.contains(header) {
+            if !first {
+                each(b",");
+            }
+            each(cell);
+            first = false;
+        }
+    }
+    each(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What is written is what a CSV reader reads, and what our own taking apart gives.
+        #[test]
+        fn cells_come_back_as_they_were(values in proptest::collection::vec("[^\\x00-\\x1f\\x7f]{0,12}", 2..8)) {
+            // A line starts with the key, which is never blank.
+            let mut values = values;
+            values[0].insert(0, 'k');
+            let mut line = Vec::new();
+            for value in &values {
+                push_cell(&mut line, value, value.contains([',', '"']));
+            }
+            line.extend_from_slice(b"\r\n");
+            let ours: Vec<String> = raw_cells(&line).map(|cell| cell_value(cell).into_owned()).collect();
+            prop_assert_eq!(&ours, &values);
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&line[..]);
+            let record = reader.records().next().unwrap().unwrap();
+            prop_assert_eq!(record.iter().collect::<Vec<_>>(), values);
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! From a tree to a mapping, or to every problem found.
+
+mod extract;
+mod rule;
+mod scalar;
+mod section;
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use section::{Field, Section};
+
+use super::diagnostic::Finding;
+use super::keys;
+use super::load;
+use super::secret::{self, Fault, Reference};
+use super::yaml::Node;
+use super::{Extract, Limits, Proxy, TargetSettings};
+use crate::source::{Connection, Encryption};
+
+/// What a mapping says, with the places that are needed when references are replaced.
+pub(super) struct Checked {
+    pub(super) name: String,
+    pub(super) source: Connection,
+    pub(super) target: TargetSettings,
+    pub(super) users: Vec<Extract>,
+    pub(super) limits: Limits,
+    pub(super) references: Vec<(Reference, Range<usize>)>,
+    pub(super) source_span: Range<usize>,
+    pub(super) target_span: Range<usize>,
+    pub(super) proxy_span: Option<Range<usize>>,
+}
+
+/// Checks a document. Without a mapping there is at least one error among the findings.
+pub(super) fn check(root: &Node, text: &str, path: &Path) -> (Option<Checked>, Vec<Finding>) {
+    let mut checker = Checker { text, folder: load::folder_of(path), findings: Vec::new(), references: Vec::new() };
+    let mapping = checker.mapping(root, path);
+    (mapping, checker.findings)
+}
+
+struct Checker<'t> {
+    /// The document as written.
+    text: &'t str,
+    /// The mapping's folder.
+    folder: PathBuf,
+    findings: Vec<Finding>,
+    references: Vec<(Reference, Range<usize>)>,
+}
+
+impl Checker<'_> {
+    fn report(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    fn mapping(&mut self, root: &Node, path: &Path) -> Option<Checked> {
+        let start = root.span.start..root.span.start;
+        let section = self.section(&keys::ROOT, &start, root)?;
+        // Each part reports its problems, whatever the others say; only then may one of them be missing.
+        self.version(&section);
+        self.mode(&section);
+        let name = self.name(&section, path, &start);
+        let source_field = section.get("source");
+        let source = source_field.and_then(|field| self.source(field));
+        let target_field = section.get("target");
+        let target = target_field.and_then(|field| self.target(field));
+        let users = section.get("users").and_then(|field| self.users(field));
+        let limits = self.limits(section.get("limits"));
+        let (target, proxy_span) = target?;
+        Some(Checked {
+            name: name?,
+            source: source?,
+            target,
+            users: users?,
+            limits: limits?,
+            references: std::mem::take(&mut self.references),
+            source_span: source_field?.key_span.clone(),
+            target_span: target_field?.key_span.clone(),
+            proxy_span,
+        })
+    }
+
+    fn version(&mut self, section: &Section<'_>) {
+        let Some(field) = section.get("version") else { return };
+        if let Some(version) = self.text(field)
+            && version != "1"
+        {
+            self.report(
+                Finding::error(&field.node.span, format!("version `{version}` is not one that this sispush knows"))
+                    .hint("write `version: 1`"),
+            );
+        }
+    }
+
+    fn mode(&mut self, section: &Section<'_>) {
+        if let Some(field) = section.get("mode")
+            && field.node.text().is_some_and(|text| text.eq_ignore_ascii_case("delta"))
+        {
+            let hint = "write `mode: full`, or delete the line: every push then sends everybody";
+            self.report(Finding::error(&field.node.span, "`mode: delta` is not in this version yet").hint(hint));
+        } else {
+            self.one_of(section, "mode");
+        }
+    }
+
+    fn name(&mut self, section: &Section<'_>, path: &Path, start: &Range<usize>) -> Option<String> {
+        let (name, finding) = if let Some(field) = section.get("name") {
+            let name = self.text(field)?.to_owned();
+            let message = format!("`{name}` is no name for a mapping");
+            (name, Finding::error(&field.node.span, message).hint(NAME_RULE))
+        } else {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let message = format!("the file's name gives `{name}`, which is no name for a mapping");
+            let hint = "rename the file, or add a line such as `name: example-college`";
+            (name, Finding::error(start, message).hint(hint))
+        };
+        let is_fit = name.len() <= 64
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.'));
+        if is_fit {
+            return Some(name);
+        }
+        self.report(finding);
+        None
+    }
+
+    fn source(&mut self, field: &Field<'_>) -> Option<Connection> {
+        let section = self.section(&keys::SOURCE, &field.key_span, field.node)?;
+        let username = section.get("username").map(|field| self.secret(field));
+        let password = section.get("password").map(|field| self.password(field));
+        let timeout = self.duration(&section, "timeout");
+        let encryption = section.get("encryption").map(|_| self.one_of(&section, "encryption"));
+        let trust_server_certificate = self.switch(&section, "trust_server_certificate");
+        let ca_file = section.get("ca_file").map(|field| self.file(field));
+        let mut connection = self.connection(section.get("url")?)?;
+        if let (Some(Some(username)), Some(field)) = (username, section.get("username")) {
+            self.once(field, !connection.username.is_empty());
+            username.clone_into(&mut connection.username);
+        }
+        if let (Some(Some(password)), Some(field)) = (password, section.get("password")) {
+            self.once(field, connection.password.is_some());
+            connection.password = Some(password);
+        }
+        if let Some(Some(encryption)) = encryption {
+            connection.encryption = match encryption {
+                "strict" => Encryption::Strict,
+                "login" => Encryption::Login,
+                "off" => Encryption::Off,
+                "preferred" => Encryption::Preferred,
+                _ => Encryption::Required,
+            };
+        }
+        connection.timeout = timeout?;
+        // What the address itself says holds unless the key is there.
+        if section.get("trust_server_certificate").is_some() {
+            connection.trust_server_certificate = trust_server_certificate?;
+        }
+        if let Some(ca_file) = ca_file {
+            connection.ca_file = Some(ca_file?);
+        }
+        if connection.trust_server_certificate && connection.ca_file.is_some() {
+            let at = section.get("ca_file").map_or(&field.key_span, |field| &field.key_span);
+            self.report(
+                Finding::error(at, "`source.ca_file` and `trust_server_certificate` exclude each other")
+                    .hint("keep `ca_file` and delete `trust_server_certificate`"),
+            );
+        }
+        Some(connection)
+    }
+
+    fn connection(&mut self, field: &Field<'_>) -> Option<Connection> {
+        let url = self.secret(field)?;
+        if url.starts_with("${") {
+            self.report(
+                Finding::error(&field.node.span, "`source.url` cannot be a reference as a whole")
+                    .hint("write the address here and only its secrets as references: `password: ${SIS_PASSWORD}`"),
+            );
+            return None;
+        }
+        match Connection::parse(url) {
+            Ok(connection) => {
+                if connection.password.as_ref().is_some_and(|password| is_literal(password.expose_secret())) {
+                    self.warn_literal_password(field);
+                }
+                Some(connection)
+            }
+            Err(error) => {
+                let finding = Finding::error(&field.node.span, error.message);
+                self.report(match error.hint {
+                    Some(hint) => finding.hint(hint),
+                    None => finding,
+                });
+                None
+            }
+        }
+    }
+
+    fn once(&mut self, field: &Field<'_>, is_in_url: bool) {
+        if is_in_url {
+            let message = format!("`{}` is given twice: `source.url` holds one, too", field.path);
+            self.report(Finding::error(&field.key_span, message).hint("delete one of the two"));
+        }
+    }
+
+    fn password(&mut self, field: &Field<'_>) -> Option<SecretString> {
+        let text = self.secret(field)?;
+        if is_literal(text) {
+            self.warn_literal_password(field);
+        }
+        Some(text.to_owned().into())
+    }
+
+    fn warn_literal_password(&mut self, field: &Field<'_>) {
+        let name = if field.path.starts_with("source") { "SIS_PASSWORD" } else { "INFINITI_PASSWORD" };
+        self.report(
+            Finding::warning(&field.node.span, format!("`{}` holds a password in plain text", field.path)).hint(
+                format!(
+                    "write `${{{name}}}` instead, and set it in the environment or in a file `.env` beside the mapping"
+                ),
+            ),
+        );
+    }
+
+    fn target(&mut self, field: &Field<'_>) -> Option<(TargetSettings, Option<Range<usize>>)> {
+        let section = self.section(&keys::TARGET, &field.key_span, field.node)?;
+        let url = section.get("url").and_then(|field| self.target_url(field));
+        let username = section.get("username").and_then(|field| self.filled(field));
+        let password = section.get("password").and_then(|field| self.password(field));
+        let timeout = self.duration(&section, "timeout");
+        let batch_rows = self.count(&section, "batch_rows");
+        let retries = self.count(&section, "retries");
+        let retry_timeouts = self.switch(&section, "retry_timeouts");
+        let proxy = section.get("proxy").map_or(Some(Proxy::System), |field| self.proxy(field));
+        let ca_file = section.get("ca_file").map(|field| self.file(field));
+        let target = TargetSettings {
+            url: url?,
+            username: username?.to_owned(),
+            password: password?,
+            timeout: timeout?,
+            batch_rows: NonZeroUsize::new(usize::try_from(batch_rows?).unwrap_or(usize::MAX)),
+            retries: u32::try_from(retries?).unwrap_or(u32::MAX),
+            retry_timeouts: retry_timeouts?,
+            proxy: proxy?,
+            ca_file: match ca_file {
+                Some(file) => Some(file?),
+                None => None,
+            },
+        };
+        Some((target, section.get("proxy").map(|field| field.node.span.clone())))
+    }
+
+    fn filled<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
+        let text = self.secret(field)?;
+        if text.trim().is_empty() {
+            self.report(Finding::error(&field.node.span, format!("`{}` is blank", field.path)));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn target_url(&mut self, field: &Field<'_>) -> Option<Url> {
+        let text = self.text(field)?;
+        match target_url(text) {
+            Ok(url) => Some(url),
+            Err(fault) => {
+                self.report(Finding { hint: fault.hint, ..Finding::error(&field.node.span, fault.message) });
+                None
+            }
+        }
+    }
+
+    fn proxy(&mut self, field: &Field<'_>) -> Option<Proxy> {
+        let text = self.secret(field)?;
+        match text {
+            "system" => return Some(Proxy::System),
+            "none" => return Some(Proxy::Off),
+            _ => {}
+        }
+        if secret::references(text).next().is_none()
+            && let Err(fault) = proxy_address(text)
+        {
+            self.report(Finding { hint: fault.hint, ..Finding::error(&field.node.span, fault.message) });
+            return None;
+        }
+        let password = text
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'))
+            .and_then(|(login, _)| login.split_once(':'));
+        if password.is_some_and(|(_, password)| is_literal(password)) {
+            self.report(
+                Finding::warning(&field.node.span, "`target.proxy` holds a password in plain text")
+                    .hint("write it as a reference: `http://user:${PROXY_PASSWORD}@proxy.example:8080`"),
+            );
+        }
+        Some(Proxy::Url(text.to_owned().into()))
+    }
+
+    fn limits(&mut self, field: Option<&Field<'_>>) -> Option<Limits> {
+        let Some(field) = field else { return Some(Limits { min_rows: 1, max_rejections: None }) };
+        let section = self.section(&keys::LIMITS, &field.key_span, field.node)?;
+        let min_rows = self.count(&section, "min_rows");
+        let max_rejections = match section.get("max_rejections") {
+            Some(field) => self.limit(field).map(Some),
+            None => Some(None),
+        };
+        Some(Limits { min_rows: min_rows?, max_rejections: max_rejections? })
+    }
+}
+
+const NAME_RULE: &str = "use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 64";
+
+/// Whether a text is a secret itself rather than a reference to one.
+fn is_literal(text: &str) -> bool {
+    !text.is_empty() && secret::references(text).next().is_none()
+}
+
+/// The school's address: `https://example.concordinfiniti.com`.
+fn target_url(text: &str) -> Result<Url, Fault> {
+    const EXAMPLE: &str = "write the school's address alone: `https://example.concordinfiniti.com`";
+    if text.contains("${") {
+        return Err(Fault::new("`target.url` cannot hold references", EXAMPLE));
+    }
+    // The text is not shown: it may hold a password.
+    let url = Url::parse(text).map_err(|error| Fault::new(format!("`target.url` is no address: {error}"), EXAMPLE))?;
+    let Some(host) = url.host() else { return Err(Fault::new("`target.url` names no host", EXAMPLE)) };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Fault::new(
+            "`target.url` holds a login",
+            "move it to `target.username` and `target.password`: addresses are written to logs",
+        ));
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        "http" => {
+            return Err(Fault::new("`target.url` is not encrypted (`http:`)", format!("write `https://{host}`")));
+        }
+        _ => return Err(Fault::new("`target.url` must begin with `https://`", EXAMPLE)),
+    }
+    if url.path() != "/" || text.ends_with('/') || url.query().is_some() || url.fragment().is_some() {
+        let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+        return Err(Fault::new(
+            "`target.url` goes on after the host",
+            format!("sispush adds the path itself: write `{}://{host}{port}`", url.scheme()),
+        ));
+    }
+    Ok(url)
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
+        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
+        Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
+    }
+}
+
+/// The address of a proxy. Never shown: it may hold a password.
+pub(super) fn proxy_address(text: &str) -> Result<(), Fault> {
+    const EXAMPLE: &str = "write `system`, `none`, or an address such as `http://proxy.example:8080`";
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+        _ => Err(Fault::new("`target.proxy` is no address of a proxy", EXAMPLE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_encrypted_unless_it_is_this_machine() {
+        for text in [
+            "https://x.example",
+            "https://x.example:8443",
+            "http://localhost:8080",
+            "http://127.0.0.9",
+            "http://[::1]:1",
+        ] {
+            assert_eq!(target_url(text).unwrap().path(), "/", "{text}");
+        }
+        for text in [
+            "http://x.example",
+            "http://128.0.0.1",
+            "http://[::2]",
+            "http://localhost.example",
+            "ftp://localhost",
+            "file:///x",
+        ] {
+            assert!(target_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_an_address_alone() {
+        for text in [
+            "https://x.example/",
+            "https://x.example?a",
+            "https://x.example#a",
+            "https://u@x.example",
+            "https://:p@x.example",
+            "https://",
+            "x",
+        ] {
+            let fault = target_url(text).unwrap_err();
+            assert!(fault.hint.is_some() && !fault.message.contains("p@"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_an_http_address() {
+        assert!(proxy_address("http://proxy.example:8080").is_ok());
+        for text in ["proxy.example:8080", "socks5://proxy.example", "", "http://"] {
+            assert!(proxy_address(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Queries, and the headers that each must fill.
+
+use std::ops::Range;
+
+use super::Checker;
+use super::rule::{CheckedRule, Literal};
+use super::scalar::missing_file;
+use super::section::{Field, Section};
+use crate::infiniti::contract::{Header, HeaderSet, Presence, STAFFMEMBER, TRUE_SPELLINGS, USERS};
+use crate::mapping::Extract;
+use crate::mapping::diagnostic::Finding;
+use crate::mapping::keys;
+use crate::mapping::text::{self, TextError};
+use crate::mapping::yaml::{Content, Node};
+
+impl Checker<'_> {
+    pub(super) fn users(&mut self, field: &Field<'_>) -> Option<Vec<Extract>> {
+        let Content::Sequence(items) = &field.node.content else {
+            let message = format!("`users` must be a list, not {}", field.node.what());
+            self.report(
+                Finding::error(&field.key_span, message)
+                    .hint("begin each query with `- name: …`, indented below `users:`"),
+            );
+            return None;
+        };
+        if items.is_empty() {
+            self.report(Finding::error(&field.node.span, "`users` has no query").hint("add one: `- name: students`"));
+            return None;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        let mut extracts = Vec::new();
+        for item in items {
+            let at = place_of_item(item);
+            let Some(section) = self.section(&keys::EXTRACT, &at, item) else { continue };
+            let name = section.get("name").and_then(|field| self.extract_name(field, &names));
+            names.extend(name);
+            let query = self.query(&section, &at);
+            let rules = section.get("columns").and_then(|field| self.columns(field));
+            if let (Some(name), Some(query), Some(rules)) = (name, query, rules) {
+                let rules = rules.into_iter().map(|checked| checked.rule).collect();
+                extracts.push(Extract { name: name.to_owned(), query, rules });
+            }
+        }
+        Some(extracts)
+    }
+
+    fn extract_name<'n>(&mut self, field: &Field<'n>, names: &[&str]) -> Option<&'n str> {
+        let name = self.text(field)?;
+        if name.trim().is_empty() || name.contains('\n') {
+            self.report(
+                Finding::error(&field.node.span, "a query needs a name").hint("write a word, such as `students`"),
+            );
+            return None;
+        }
+        if names.iter().any(|before| before.eq_ignore_ascii_case(name)) {
+            let message = format!("two queries are named `{name}`");
+            self.report(Finding::error(&field.node.span, message).hint("give each a name of its own"));
+        }
+        Some(name)
+    }
+
+    fn query(&mut self, section: &Section<'_>, at: &Range<usize>) -> Option<String> {
+        let (query, field) = match (section.get("query"), section.get("query_file")) {
+            (Some(query), Some(file)) => {
+                self.raw_text(query.node, "query");
+                self.report(
+                    Finding::error(&file.key_span, "`query` and `query_file` exclude each other")
+                        .hint("delete one of the two"),
+                );
+                return None;
+            }
+            (None, None) if section.is_doubtful => return None,
+            (None, None) => {
+                self.report(
+                    Finding::error(at, "`query` is missing")
+                        .hint("add `query: |` with the SQL below it, or `query_file`"),
+                );
+                return None;
+            }
+            (Some(field), None) => {
+                self.warn_cut_by_comment(field);
+                (self.raw_text(field.node, "query")?.to_owned(), field)
+            }
+            (None, Some(field)) => (self.query_of_file(field)?, field),
+        };
+        if query.trim().is_empty() {
+            let message = format!("the SQL of `{}` is blank", field.path);
+            self.report(Finding::error(&field.node.span, message).hint("write one SELECT"));
+            return None;
+        }
+        if query.contains(['“', '”', '‘', '’']) {
+            let message = format!("the SQL of `{}` holds curly quotes, as Word makes them", field.path);
+            self.report(Finding::warning(&field.node.span, message).hint("databases know straight quotes only: `'`"));
+        }
+        Some(query)
+    }
+
+    fn query_of_file(&mut self, field: &Field<'_>) -> Option<String> {
+        let file = self.text(field)?;
+        let path = self.folder.join(file);
+        let finding = match text::read(&path) {
+            Ok(query) => return Some(query),
+            Err(TextError::Read(error)) if path.is_dir() || error.kind() == std::io::ErrorKind::NotFound => {
+                missing_file(&field.node.span, &field.path, &path)
+            }
+            Err(TextError::Read(error)) => {
+                Finding::error(&field.node.span, format!("could not read `{}`: {error}", path.display()))
+            }
+            Err(TextError::Encoding { lossy, at }) => {
+                let line = lossy[..at].matches('\n').count() + 1;
+                Finding::error(&field.node.span, format!("`{}`, line {line}: this is not UTF-8 text", path.display()))
+                    .hint(text::ENCODING_HINT)
+            }
+        };
+        self.report(finding);
+        None
+    }
+
+    fn columns(&mut self, field: &Field<'_>) -> Option<Vec<CheckedRule>> {
+        let Content::Mapping(entries) = &field.node.content else {
+            let message = format!("`columns` must be a group of headers, not {}", field.node.what());
+            self.report(
+                Finding::error(&field.node.span, message).hint("write lines such as `username: StudentLogin` below it"),
+            );
+            return None;
+        };
+        let mut seen = HeaderSet::default();
+        // A header that is only misspelt is not reported as missing, too.
+        let mut meant = HeaderSet::default();
+        let mut rules = Vec::new();
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            let Some(header) = USERS.header(name) else {
+                if let Some(header) = self.unknown_header(name, &key.span) {
+                    meant.insert(header);
+                }
+                continue;
+            };
+            if seen.contains(header) {
+                let message = format!("the header `{}` is given twice", USERS.rule(header).name);
+                self.report(
+                    Finding::error(&key.span, message).hint("headers differ in more than case: delete one of the two"),
+                );
+                continue;
+            }
+            seen.insert(header);
+            rules.extend(self.rule(header, key, value));
+        }
+        self.completeness(&field.key_span, entries, seen, meant, &rules);
+        rules.sort_by_key(|checked| checked.rule.header);
+        Some(rules)
+    }
+
+    /// Reports an unknown header; gives the one that was meant, if it can be told.
+    fn unknown_header(&mut self, name: &str, span: &Range<usize>) -> Option<Header> {
+        let finding = Finding::error(span, format!("Infiniti has no header `{name}`"));
+        let names = || USERS.headers.iter().map(|rule| rule.name);
+        let nearest = keys::nearest(name, names());
+        self.report(finding.hint(match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => {
+                format!("the headers are {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+        }));
+        nearest.and_then(|name| USERS.header(name))
+    }
+
+    /// Mandatory headers, and of the cohort's headers the right number.
+    fn completeness(
+        &mut self,
+        at: &Range<usize>,
+        entries: &[(Node, Node)],
+        seen: HeaderSet,
+        meant: HeaderSet,
+        rules: &[CheckedRule],
+    ) {
+        let written = seen.union(meant);
+        for header in USERS.iter().filter(|header| !written.contains(*header)) {
+            let rule = USERS.rule(header);
+            if rule.presence != Presence::Mandatory {
+                continue;
+            }
+            let example = match rule.name {
+                "enabled" => "enabled: { value: true }",
+                "staffmember" => "staffmember: { value: false }",
+                _ => "username: NAME_OF_A_COLUMN",
+            };
+            self.report(
+                Finding::error(at, format!("the mandatory header `{}` is missing", rule.name))
+                    .hint(format!("add `{example}`: {}", rule.about)),
+            );
+        }
+        let place = |header: Header| {
+            let key = entries.iter().find(|(key, _)| key.text().is_some_and(|name| USERS.header(name) == Some(header)));
+            key.map_or_else(|| at.clone(), |(key, _)| key.span.clone())
+        };
+        let cohort: Vec<Header> =
+            written.iter().filter(|header| USERS.rule(*header).presence == Presence::OneOfCohort).collect();
+        let is_staff = rules.iter().find(|checked| checked.rule.header == STAFFMEMBER).and_then(|checked| {
+            let Literal::Constant(text) = &checked.literal else { return None };
+            Some(TRUE_SPELLINGS.iter().any(|spelling| spelling.eq_ignore_ascii_case(text)))
+        });
+        match (is_staff, cohort.as_slice()) {
+            (Some(true), [_, ..]) => {
+                for header in &cohort {
+                    let message = format!("these are staff, and staff have no `{}`", USERS.rule(*header).name);
+                    self.report(Finding::error(&place(*header), message).hint("delete the line"));
+                }
+            }
+            (Some(false), []) => self.report(
+                Finding::error(
+                    &place(STAFFMEMBER),
+                    "these are students, and neither `graduationyear` nor `academiclevel` is given",
+                )
+                .hint("add one of the two to `columns`: students need exactly one"),
+            ),
+            (_, [_, second, ..]) => self.report(
+                Finding::error(&place(*second), "`graduationyear` and `academiclevel` exclude each other")
+                    .hint("keep the one that the school uses in Infiniti: students need exactly one"),
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// An item of a list has no key of its own: its first key stands for it.
+fn place_of_item(item: &Node) -> Range<usize> {
+    match &item.content {
+        Content::Mapping(entries) => entries.first().map_or_else(|| item.span.clone(), |(key, _)| key.span.clone()),
+        Content::Null | Content::Scalar { .. } | Content::Sequence(_) => item.span.clone(),
+    }
+}

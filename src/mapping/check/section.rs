@@ -1,0 +1,120 @@
+//! Groups of keys against their shapes.
+
+use std::ops::Range;
+
+use super::Checker;
+use crate::mapping::diagnostic::Finding;
+use crate::mapping::keys::{self, Key, Shape};
+use crate::mapping::yaml::{Content, Node};
+
+/// A group of keys whose keys are known.
+pub(super) struct Section<'n> {
+    pub(super) shape: &'static Shape,
+    fields: Vec<Field<'n>>,
+    /// Whether a key was wrong, so that another may only seem to be missing.
+    pub(super) is_doubtful: bool,
+}
+
+/// A key with its value, which is never null.
+pub(super) struct Field<'n> {
+    pub(super) key: &'static Key,
+    pub(super) key_span: Range<usize>,
+    pub(super) node: &'n Node,
+    /// The key as people call it: `source.url`.
+    pub(super) path: String,
+}
+
+impl<'n> Section<'n> {
+    pub(super) fn get(&self, name: &str) -> Option<&Field<'n>> {
+        self.fields.iter().find(|field| field.key.name == name)
+    }
+}
+
+impl Checker<'_> {
+    /// Holds a group of keys against its shape. `at` is where a missing key is reported: the key of the group.
+    pub(super) fn section<'n>(
+        &mut self,
+        shape: &'static Shape,
+        at: &Range<usize>,
+        node: &'n Node,
+    ) -> Option<Section<'n>> {
+        let Content::Mapping(entries) = &node.content else {
+            let name = if shape.path.is_empty() { "a mapping".into() } else { whose(shape) };
+            let keys: Vec<&str> = shape.keys.iter().map(|key| key.name).take(3).collect();
+            self.report(
+                Finding::error(&node.span, format!("{name} must be a group of keys, not {}", node.what())).hint(
+                    format!("write its keys below it, indented, each as `key: value`: `{}`, …", keys.join("`, `")),
+                ),
+            );
+            return None;
+        };
+        let mut fields = Vec::new();
+        // A key that is only misspelt is not reported as missing, too.
+        let mut meant = Vec::new();
+        for (key_node, value) in entries {
+            let name = key_node.text().unwrap_or_default();
+            let Some(key) = shape.key(name) else {
+                meant.extend(self.unknown_key(shape, name, &key_node.span));
+                continue;
+            };
+            let path = shape.path_of(name);
+            if value.is_null() {
+                let hint = if key.required {
+                    "write it after the colon"
+                } else {
+                    "write it after the colon, or delete the line"
+                };
+                self.report(Finding::error(&key_node.span, format!("`{path}` has no value")).hint(hint));
+                continue;
+            }
+            fields.push(Field { key, key_span: key_node.span.clone(), node: value, path });
+        }
+        for key in shape.keys.iter().filter(|key| key.required) {
+            let is_written = entries.iter().any(|(written, _)| written.text() == Some(key.name));
+            if !is_written && !meant.contains(&key.name) {
+                self.report(
+                    Finding::error(at, format!("`{}` is missing", shape.path_of(key.name)))
+                        .hint(format!("add `{}`: {}", key.name, key.about)),
+                );
+            }
+        }
+        Some(Section { shape, fields, is_doubtful: !meant.is_empty() })
+    }
+
+    /// Reports an unknown key; gives the one that was meant, if it can be told.
+    fn unknown_key(&mut self, shape: &'static Shape, name: &str, span: &Range<usize>) -> Option<&'static str> {
+        let place = if shape.path.is_empty() { String::new() } else { format!(" in {}", whose(shape)) };
+        if shape.later.contains(&name) {
+            let finding = Finding::error(span, format!("`{name}`{place} is not in this version yet"));
+            self.report(finding.hint("delete it; this version of sispush does not do it"));
+            return None;
+        }
+        let elsewhere: Vec<_> = keys::SHAPES
+            .iter()
+            .filter(|other| !other.path.is_empty() && !other.path.contains("[]") && other.key(name).is_some())
+            .map(|other| format!("`{}`", other.path))
+            .collect();
+        let nearest = keys::nearest(name, shape.keys.iter().map(|key| key.name));
+        let hint = if let Some(nearest) = nearest {
+            format!("did you mean `{nearest}`?")
+        } else if !elsewhere.is_empty() {
+            format!("it belongs into {}: is it indented rightly?", elsewhere.join(" or "))
+        } else {
+            let keys: Vec<_> = shape.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+            format!("the keys here are {}", keys.join(", "))
+        };
+        self.report(Finding::error(span, format!("unknown key `{name}`{place}")).hint(hint));
+        nearest
+    }
+}
+
+/// The group as people call it.
+fn whose(shape: &Shape) -> String {
+    match shape.path {
+        "users[]" => "an item of `users`".into(),
+        "users[].columns.HEADER" => "the rule of a header".into(),
+        path => {
+            format!("`{}`", path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]"))
+        }
+    }
+}

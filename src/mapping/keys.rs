@@ -1,0 +1,338 @@
+//! The format of mapping files as data: every key with its kind, its default and what it means.
+//!
+//! The checks for unknown and missing keys, the reference tables in `mappings/README.md` and, later, the JSON Schema
+//! all come from here.
+
+use std::fmt::Write as _;
+
+/// A group of keys.
+#[derive(Debug)]
+pub struct Shape {
+    /// Where the group stands: `source`, `users[].columns.HEADER`; blank for the file itself.
+    pub path: &'static str,
+    /// Its keys, in the order of the reference.
+    pub keys: &'static [Key],
+    /// Keys that are planned and refused with a word of it.
+    pub later: &'static [&'static str],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// The key as written.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What holds when it is not there, as it would be written.
+    pub default: Option<&'static str>,
+    /// One line for the reference.
+    pub about: &'static str,
+}
+
+/// What the value of a key looks like.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// Text that may hold references to secrets: `${NAME}`, `${file:PATH}`.
+    Secret,
+    /// `true` or `false`.
+    Switch,
+    /// A whole number, from and to these.
+    Count(u64, u64),
+    /// `90s`, `5m`, `2h`, `1h30m`.
+    Duration,
+    /// A count, or per cent: `20`, `5%`.
+    Limit,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A file, relative to the mapping's folder.
+    Path,
+    /// A group of keys.
+    Group(&'static Shape),
+    /// A list of groups of keys.
+    List(&'static Shape),
+    /// From names to texts.
+    Table,
+    /// From headers to rules.
+    Columns,
+    /// A list of transforms.
+    Transforms,
+}
+
+const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { name, kind, required: false, default: None, about }
+}
+
+const fn required(name: &'static str, kind: Kind, about: &'static str) -> Key {
+    Key { required: true, ..key(name, kind, about) }
+}
+
+const fn with_default(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Key {
+    Key { default: Some(default), ..key(name, kind, about) }
+}
+
+/// The file itself.
+pub static ROOT: Shape = Shape {
+    path: "",
+    keys: &[
+        required("version", Kind::OneOf(&["1"]), "the version of the format"),
+        key(
+            "name",
+            Kind::Text,
+            "the key of the mapping's history: letters, digits, `-`, `_`, `.`; default: the file's name without its ending",
+        ),
+        required("source", Kind::Group(&SOURCE), "the database that patrons are read from"),
+        required("target", Kind::Group(&TARGET), "the Infiniti that they are pushed to"),
+        with_default("mode", Kind::OneOf(&["full"]), "full", "what is sent: everybody"),
+        required("users", Kind::List(&EXTRACT), "the queries that give patron accounts, at least one"),
+        key("limits", Kind::Group(&LIMITS), "what stops a push before anything is sent"),
+    ],
+    later: &["full_every", "leavers", "hold", "expect", "notify", "state", "contacts", "images", "groups"],
+};
+
+/// `source`.
+pub static SOURCE: Shape = Shape {
+    path: "source",
+    keys: &[
+        required(
+            "url",
+            Kind::Secret,
+            "`mssql://`, `postgres://`, `mysql://`, `sqlite:FILE`, or an ADO.NET connection string",
+        ),
+        key("username", Kind::Secret, "the login, unless `url` names it"),
+        key("password", Kind::Secret, "its password; write a reference such as `${SIS_PASSWORD}`"),
+        with_default("timeout", Kind::Duration, "5m", "the longest that a query may take"),
+        key(
+            "encryption",
+            Kind::OneOf(&["strict", "required", "login", "off", "preferred"]),
+            "how the connection is encrypted; default: `required`, to this machine `preferred`",
+        ),
+        with_default("trust_server_certificate", Kind::Switch, "false", "encrypt without checking who the server is"),
+        key("ca_file", Kind::Path, "a certificate authority to trust beside the system's, as PEM"),
+    ],
+    later: &[],
+};
+
+/// `target`.
+pub static TARGET: Shape = Shape {
+    path: "target",
+    keys: &[
+        required("url", Kind::Text, "the school's address: `https://example.concordinfiniti.com`"),
+        required("username", Kind::Secret, "the account that imports"),
+        required("password", Kind::Secret, "its password; write a reference such as `${INFINITI_PASSWORD}`"),
+        with_default("timeout", Kind::Duration, "10m", "the longest wait for the answer to one batch"),
+        with_default("batch_rows", Kind::Count(0, 10_000_000), "5000", "rows in one POST; `0` sends all in one"),
+        with_default(
+            "retries",
+            Kind::Count(0, 100),
+            "4",
+            "how often a batch is tried again after a failure that may pass",
+        ),
+        with_default(
+            "retry_timeouts",
+            Kind::Switch,
+            "false",
+            "whether that holds for an answer that did not come in time; the import may still be running then",
+        ),
+        with_default("proxy", Kind::Secret, "system", "`system`, `none`, or the address of a proxy"),
+        key(
+            "ca_file",
+            Kind::Path,
+            "a certificate authority to trust beside the system's, as PEM: for a school filter that inspects TLS",
+        ),
+    ],
+    later: &[],
+};
+
+/// `limits`.
+pub static LIMITS: Shape = Shape {
+    path: "limits",
+    keys: &[
+        with_default("min_rows", Kind::Count(0, u64::MAX), "1", "the fewest rows that each query must give"),
+        key("max_rejections", Kind::Limit, "the most rows that may be rejected; default: any number"),
+    ],
+    later: &["max_drop", "max_updates", "max_deactivations", "max_creates"],
+};
+
+/// An item of `users`.
+pub static EXTRACT: Shape = Shape {
+    path: "users[]",
+    keys: &[
+        required("name", Kind::Text, "a name for messages, unlike the others"),
+        key("query", Kind::Text, "the SQL: one SELECT; this or `query_file`"),
+        key("query_file", Kind::Path, "a file that holds the SQL"),
+        required(
+            "columns",
+            Kind::Columns,
+            "for each header where its values come from: the name of a result column, or the keys below",
+        ),
+    ],
+    later: &[],
+};
+
+/// A value of `columns`, when it is more than the name of a result column.
+pub static RULE: Shape = Shape {
+    path: "users[].columns.HEADER",
+    keys: &[
+        key(
+            "column",
+            Kind::Text,
+            "a result column, matched without regard to case; exactly one of `column`, `value` and `template`",
+        ),
+        key("value", Kind::Text, "the same text in every row, as written: `N`, `no` and `007` stay"),
+        key("template", Kind::Text, "text made of result columns: `\"{{ Year + 12 }}\"`"),
+        key("lookup", Kind::Table, "from values to values, without regard to case; `\"*\"` is any other"),
+        key("transform", Kind::Transforms, "changes to the text, in order, after the lookup"),
+        key(
+            "default",
+            Kind::Text,
+            "what a blank becomes; `\"\"` sends the blank, without a default a blank is not sent",
+        ),
+        with_default(
+            "send",
+            Kind::OneOf(&["always", "create"]),
+            "always",
+            "`create`: only for patrons that Infiniti has not accepted yet",
+        ),
+    ],
+    later: &[],
+};
+
+/// An item of `transform`: a word, or one of the keys.
+pub static TRANSFORM: Shape = Shape {
+    path: "users[].columns.HEADER.transform[]",
+    keys: &[
+        key("lower", Kind::Text, "lower case; a word without a value"),
+        key("upper", Kind::Text, "upper case; a word without a value"),
+        key("title", Kind::Text, "a capital at the start of each word, the rest lower; a word without a value"),
+        key("digits", Kind::Text, "only the digits 0 to 9; a word without a value"),
+        key("strip_accents", Kind::Text, "`é` becomes `e`, `ø` becomes `o`; a word without a value"),
+        key("first_of", Kind::Text, "the first part that is not blank, split by this text: `first_of: \";\"`"),
+        key("replace", Kind::Group(&REPLACE), "replace what a regular expression matches"),
+    ],
+    later: &[],
+};
+
+/// `replace` in an item of `transform`.
+pub static REPLACE: Shape = Shape {
+    path: "users[].columns.HEADER.transform[].replace",
+    keys: &[
+        required("pattern", Kind::Text, "a regular expression; put it in single quotes"),
+        required("with", Kind::Text, "the replacement; `$1` is the first group, `$$` a dollar sign"),
+    ],
+    later: &[],
+};
+
+/// Every group, in the order of the reference.
+pub static SHAPES: [&Shape; 8] = [&ROOT, &SOURCE, &TARGET, &LIMITS, &EXTRACT, &RULE, &TRANSFORM, &REPLACE];
+
+impl Shape {
+    /// The key of that name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The key with its path, as messages and people call it: `source.url`.
+    pub fn path_of(&self, name: &str) -> String {
+        let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]");
+        if path.is_empty() || path.starts_with("columns") { name.to_owned() } else { format!("{path}.{name}") }
+    }
+}
+
+impl Kind {
+    /// What may be written, for the reference.
+    pub fn words(self) -> String {
+        match self {
+            Self::Text => "text".into(),
+            Self::Secret => "text with references".into(),
+            Self::Switch => "`true` or `false`".into(),
+            Self::Count(least, u64::MAX) => format!("a whole number from {least}"),
+            Self::Count(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Duration => "a duration: `90s`, `5m`, `1h30m`".into(),
+            Self::Limit => "a count or per cent: `20`, `5%`".into(),
+            Self::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
+            Self::Path => "a file, relative to the mapping".into(),
+            Self::Group(_) => "a group of keys".into(),
+            Self::List(_) => "a list of groups of keys".into(),
+            Self::Table => "a table from text to text".into(),
+            Self::Columns => "a table from headers to rules".into(),
+            Self::Transforms => "a list of transforms".into(),
+        }
+    }
+}
+
+/// The reference of all keys as Markdown tables, one for each group: what stands in `mappings/README.md`.
+pub fn reference() -> String {
+    let mut out = String::new();
+    for shape in SHAPES {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        let title = if shape.path.is_empty() { "The file".to_owned() } else { format!("`{}`", shape.path) };
+        // Writing into a String cannot fail.
+        let _ = writeln!(out, "### {title}\n\n| key | value | default | |\n|---|---|---|---|");
+        for key in shape.keys {
+            let default = match key.default {
+                Some(default) => format!("`{default}`"),
+                None if key.required => "required".into(),
+                None => String::new(),
+            };
+            let cell = |text: &str| text.replace('|', "\\|");
+            let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, cell(&key.kind.words()), cell(key.about));
+        }
+    }
+    out
+}
+
+/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let word = word.to_lowercase();
+    let distance = |candidate: &str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
+    let bare = |text: &str| text.to_lowercase().replace(['_', '-', ' '], "");
+    candidates
+        .into_iter()
+        .map(|candidate| (if bare(candidate) == bare(&word) { 0 } else { distance(candidate) }, candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_group_that_a_key_leads_to_is_listed() {
+        for shape in SHAPES {
+            for key in shape.keys {
+                if let Kind::Group(inner) | Kind::List(inner) = key.kind {
+                    assert!(SHAPES.iter().any(|shape| std::ptr::eq(*shape, inner)), "{}", key.name);
+                }
+                assert!(!key.about.is_empty() && !key.about.ends_with('.'), "{}", key.name);
+                assert!(!(key.required && key.default.is_some()), "{}", key.name);
+                assert!(!shape.later.contains(&key.name), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let names = ["username", "surname", "librarybarcode", "enabled"];
+        assert_eq!(nearest("usernmae", names), Some("username"));
+        assert_eq!(nearest("library_barcode", names), Some("librarybarcode"));
+        assert_eq!(nearest("surename", names), Some("surname"));
+        assert_eq!(nearest("colour", names), None);
+    }
+
+    #[test]
+    fn the_reference_has_every_key() {
+        let reference = reference();
+        assert_eq!(
+            reference.lines().filter(|line| line.starts_with("| `")).count(),
+            SHAPES.iter().map(|shape| shape.keys.len()).sum::<usize>()
+        );
+    }
+}

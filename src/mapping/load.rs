@@ -1,0 +1,195 @@
+//! From a path to a [`Mapping`], and from references to secrets.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::check;
+use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
+use super::secret::{self, Fault, Reference, Secrets};
+use super::text::{self, TextError};
+use super::{Mapping, Proxy, TargetSettings, yaml};
+use crate::source::{Connection, Engine};
+
+/// The references of a mapping that are not replaced yet, with their places.
+#[derive(Clone, Debug)]
+pub(super) struct Unresolved {
+    pub(super) references: Vec<(Reference, Place)>,
+    /// Where `source` and `target` stand.
+    pub(super) source: Place,
+    pub(super) target: Place,
+    /// Where the proxy stands, if it is in the file.
+    pub(super) proxy: Option<Place>,
+}
+
+impl Mapping {
+    /// Reads a mapping and checks everything that needs no network. References to secrets stay as they are.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not valid: then with every problem, warnings among them.
+    pub fn load(path: &Path) -> Result<Self, MappingError> {
+        let invalid = |problems| MappingError::Invalid { path: path.to_owned(), problems };
+        let text = match text::read(path) {
+            Ok(text) => text,
+            Err(TextError::Read(source)) => return Err(MappingError::Read { path: path.to_owned(), source }),
+            Err(TextError::Encoding { lossy, at }) => {
+                let finding = Finding::error(&(at..at + 1), "this is not UTF-8 text").hint(text::ENCODING_HINT);
+                return Err(invalid(SourceText::new(path, &lossy, None).problems(vec![finding])));
+            }
+        };
+        let (tree, mut findings) = yaml::parse(&text);
+        let source_text = SourceText::new(path, &text, tree.as_ref());
+        let Some(tree) = tree else { return Err(invalid(source_text.problems(findings))) };
+        let (checked, more) = check::check(&tree, &text, path);
+        findings.extend(more);
+        let is_valid = findings.iter().all(|finding| finding.severity != Severity::Error);
+        let problems = source_text.problems(findings);
+        let Some(checked) = checked.filter(|_| is_valid) else { return Err(invalid(problems)) };
+        let place = |span: &std::ops::Range<usize>| source_text.place(span);
+        let unresolved = Unresolved {
+            references: checked.references.iter().map(|(reference, span)| (reference.clone(), place(span))).collect(),
+            source: place(&checked.source_span),
+            target: place(&checked.target_span),
+            proxy: checked.proxy_span.as_ref().map(place),
+        };
+        Ok(Self {
+            name: checked.name,
+            path: path.to_owned(),
+            source: checked.source,
+            target: checked.target,
+            users: checked.users,
+            limits: checked.limits,
+            warnings: problems,
+            unresolved: Some(unresolved),
+        })
+    }
+
+    /// Replaces the references to secrets in `source` and `target` by the secrets, and makes relative paths there
+    /// start from the mapping's folder. Does nothing the second time.
+    ///
+    /// # Errors
+    /// With every secret that is missing, each at its place; the mapping is then as before.
+    pub fn resolve(&mut self) -> Result<(), MappingError> {
+        self.resolve_with(&secret::environment)
+    }
+
+    fn resolve_with(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), MappingError> {
+        let Some(unresolved) = &self.unresolved else { return Ok(()) };
+        let folder = folder_of(&self.path);
+        let mut secrets = Secrets::new(&folder, environment);
+        let mut problems = Vec::new();
+        for (reference, place) in &unresolved.references {
+            if let Err(fault) = secrets.get(reference) {
+                problems.push(problem(place, fault));
+            }
+        }
+        // One unreadable `.env` is one problem, however many secrets should come from it.
+        problems.dedup_by(|next, previous| next.message == previous.message && next.message.contains(".env`"));
+        let mut source = self.source.clone();
+        let mut target = self.target.clone();
+        if problems.is_empty()
+            && let Err(fault) = resolve_source(&mut source, &mut secrets, &folder)
+        {
+            problems.push(problem(&unresolved.source, fault));
+        }
+        if problems.is_empty() {
+            if let Err(fault) = resolve_target(&mut target, &mut secrets, &folder) {
+                problems.push(problem(&unresolved.target, fault));
+            }
+            if let (Proxy::Url(url), Some(place)) = (&target.proxy, &unresolved.proxy) {
+                match expand_secret(url, &mut secrets)
+                    .and_then(|url| check::proxy_address(url.expose_secret()).map(|()| url))
+                {
+                    Ok(url) => target.proxy = Proxy::Url(url),
+                    Err(fault) => problems.push(problem(place, fault)),
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(MappingError::Invalid { path: self.path.clone(), problems });
+        }
+        self.source = source;
+        self.target = target;
+        self.unresolved = None;
+        Ok(())
+    }
+}
+
+fn problem(place: &Place, fault: Fault) -> Problem {
+    Problem::new(place.clone(), Severity::Error, fault.message, fault.hint)
+}
+
+fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
+    // Paths are expanded here, since the connection does not know the mapping's folder.
+    let ca_file = source.ca_file.take();
+    source.resolve(&mut |text: &str| secrets.expand(text))?;
+    source.ca_file = ca_file.map(|file| expand_path(&file, secrets, folder)).transpose()?;
+    place_database(source, folder);
+    Ok(())
+}
+
+fn resolve_target(target: &mut TargetSettings, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
+    target.username = secrets.expand(&target.username)?;
+    target.password = expand_secret(&target.password, secrets)?;
+    target.ca_file = target.ca_file.take().map(|file| expand_path(&file, secrets, folder)).transpose()?;
+    Ok(())
+}
+
+fn expand_secret(secret: &SecretString, secrets: &mut Secrets<'_>) -> Result<SecretString, Fault> {
+    secrets.expand(secret.expose_secret()).map(Into::into)
+}
+
+fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path) -> Result<PathBuf, Fault> {
+    match path.to_str() {
+        Some(text) => secrets.expand(text).map(|text| folder.join(text)),
+        None => Ok(path.to_owned()),
+    }
+}
+
+/// The folder that relative paths of a mapping start from.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// A SQLite file is relative to the mapping, too.
+fn place_database(source: &mut Connection, folder: &Path) {
+    let file = &source.database;
+    // `:memory:` is no file.
+    if source.engine == Engine::Sqlite && !file.is_empty() && !file.starts_with(':') {
+        source.database = folder.join(file).to_string_lossy().into_owned();
+    }
+}
+
+/// The mappings that paths name: a file is itself, a folder its `.yaml` and `.yml` files, sorted by name.
+///
+/// # Errors
+/// When a path cannot be read, or a folder holds no mapping.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, MappingError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let read = |source| MappingError::Read { path: path.clone(), source };
+        if !fs::metadata(path).map_err(read)?.is_dir() {
+            found.push(path.clone());
+            continue;
+        }
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(path).map_err(read)? {
+            let file = entry.map_err(read)?.path();
+            let is_yaml =
+                file.extension().is_some_and(|end| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"));
+            if is_yaml && file.is_file() {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            return Err(MappingError::EmptyFolder { path: path.clone() });
+        }
+        inside.sort();
+        found.append(&mut inside);
+    }
+    Ok(found)
+}

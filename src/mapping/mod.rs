@@ -1,0 +1,170 @@
+//! Mapping files: one YAML file is one school's sync.
+//!
+//! [`Mapping::load`] reads a file and checks everything that needs no network: every problem found is reported at
+//! once, each with its place ([`MappingError`]). References to secrets (`${NAME}`, `${file:PATH}`) stay as they are
+//! until [`Mapping::resolve`], so any character in a secret is safe.
+
+mod check;
+mod diagnostic;
+mod dotenv;
+pub mod keys;
+mod load;
+mod lookup;
+mod mask;
+mod secret;
+mod syntax;
+mod template;
+mod text;
+mod transform;
+mod yaml;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use diagnostic::{MappingError, Problem, Severity};
+pub use load::find;
+pub use lookup::Lookup;
+pub use template::{Template, TemplateError, TemplateFailure};
+pub use transform::Transform;
+
+use crate::infiniti::contract::Header;
+use crate::source::Connection;
+
+/// A mapping that passed every check that needs no network.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The key of its state and history: the file's stem unless `name` says otherwise.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Where patrons are read.
+    pub source: Connection,
+    /// Where they are pushed.
+    pub target: TargetSettings,
+    /// The extracts of the feed `users`, in the order of the file. Never empty.
+    pub users: Vec<Extract>,
+    /// What a plan may do.
+    pub limits: Limits,
+    /// What is allowed but looks wrong.
+    pub warnings: Vec<Problem>,
+    /// What [`Mapping::resolve`] has to do; nothing once it is done.
+    unresolved: Option<load::Unresolved>,
+}
+
+/// Where and how to post.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// The school's address, without a path: `https://example.concordinfiniti.com`.
+    pub url: url::Url,
+    /// The account that imports.
+    pub username: String,
+    /// Its password.
+    pub password: SecretString,
+    /// The longest wait for the answer to one batch.
+    pub timeout: Duration,
+    /// Rows a batch; `None` is one POST.
+    pub batch_rows: Option<std::num::NonZeroUsize>,
+    /// How often a batch is tried again after a transient failure.
+    pub retries: u32,
+    /// Whether a batch whose answer did not come in time is tried again. Off: the import may still be running.
+    pub retry_timeouts: bool,
+    /// Which proxy.
+    pub proxy: Proxy,
+    /// An authority to trust beside the operating system's, as PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Which proxy to go through.
+#[derive(Clone, Debug)]
+pub enum Proxy {
+    /// The system's: `HTTPS_PROXY` and `NO_PROXY`, or the Windows settings.
+    System,
+    /// None, whatever the system says.
+    Off,
+    /// This one. May hold a username and a password, so never shown.
+    Url(SecretString),
+}
+
+/// One query of a feed, and how its columns become headers.
+#[derive(Debug)]
+pub struct Extract {
+    /// Its name, for messages. Unique within the feed.
+    pub name: String,
+    /// The SQL.
+    pub query: String,
+    /// The rules, in the contract's order. Every mandatory header has one.
+    pub rules: Vec<Rule>,
+}
+
+/// How one header is filled: input, then lookup, then transforms, then default.
+#[derive(Debug)]
+pub struct Rule {
+    /// The header.
+    pub header: Header,
+    /// Where the value comes from.
+    pub input: Input,
+    /// A table from value to value.
+    pub lookup: Option<Lookup>,
+    /// Changes to the text, in order.
+    pub transforms: Vec<Transform>,
+    /// What a blank becomes. `Some("")` says that a blank is sent, and may clear what Infiniti holds; without a
+    /// default a blank is left out of what is sent.
+    pub default: Option<String>,
+    /// When it is sent.
+    pub send: Send,
+}
+
+/// Where a value comes from.
+#[derive(Debug)]
+pub enum Input {
+    /// A column of the result, matched without regard to case.
+    Column(String),
+    /// The same text in every row.
+    Value(String),
+    /// Text made of columns.
+    Template(Template),
+}
+
+/// When a header is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Send {
+    /// With every row.
+    Always,
+    /// Only for patrons that Infiniti has not accepted yet.
+    Create,
+}
+
+/// What a plan may do before a person must look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The fewest rows that each extract must give.
+    pub min_rows: u64,
+    /// The most rows that may be rejected.
+    pub max_rejections: Option<Limit>,
+}
+
+/// A limit: so many, or so many of a hundred.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// A count is a count.
+    Count(u64),
+    /// Per cent of the rows. Never bites at [`Limit::SMALL`] rows or fewer.
+    Percent(f64),
+}
+impl Eq for Limit {}
+
+impl Limit {
+    /// A limit in per cent never bites at so few.
+    pub const SMALL: u64 = 5;
+
+    /// Whether `count` out of `total` is over the limit.
+    pub fn is_exceeded(self, count: u64, total: u64) -> bool {
+        match self {
+            Self::Count(limit) => count > limit,
+            #[expect(clippy::cast_precision_loss, reason = "counts of patrons are far below 2^52")]
+            Self::Percent(limit) => count > Self::SMALL && count as f64 * 100.0 > limit * total as f64,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Logs: short lines on stderr for a person who looks, and a file for the person who looks a week later.
+//!
+//! What the program depends on is heard from `warn` up, but for the database drivers, which are silenced: they log
+//! statements and the server's messages, and both may hold values of pupils. Their errors reach us as results anyway.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormattedFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::rotation::{RotatingFile, Rotation};
+
+/// Modules that may log values of rows, or SQL that holds them. `sqlx` stands for all crates that begin with it.
+const SILENCED: [&str; 2] = ["sqlx", "tiberius"];
+
+/// What to log, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// How often `-v` was given: 0 warnings, 1 information, 2 details, 3 and more everything.
+    pub verbosity: u8,
+    /// Only errors on stderr. The file is not concerned.
+    pub quiet: bool,
+    /// The form of a line, on stderr and in the file.
+    pub format: LogFormat,
+    /// A file to append to, which rotates ([`Rotation`]); it holds information and worse at least.
+    pub file: Option<PathBuf>,
+    /// Whether stderr shows colours. The file never has any.
+    pub colour: bool,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people: `warning: student without a barcode extract=students`. On stderr, times appear from verbosity 1 on.
+    #[default]
+    Text,
+    /// For machines: a JSON object a line with `timestamp` (UTC, RFC 3339), `level`, `message`, `target` and the
+    /// line's own fields; `span` holds the fields of what it is a part of.
+    Json,
+}
+
+/// Starts logging for the whole program. Once: a second call is an error.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn start(options: &LogOptions) -> io::Result<()> {
+    let file = match &options.file {
+        Some(path) => Some(Mutex::new(RotatingFile::open(path, Rotation::default(), Timestamp::now)?)),
+        None => None,
+    };
+    subscriber(options, io::stderr, file, Timestamp::now).try_init().map_err(io::Error::other)
+}
+
+/// The whole set-up but for its being global, with writers and clock as parameters for the tests.
+fn subscriber<E, F>(options: &LogOptions, stderr: E, file: Option<F>, clock: fn() -> Timestamp) -> impl Subscriber
+where
+    E: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    F: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let asked = match options.verbosity {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let on_stderr = if options.quiet { LevelFilter::ERROR } else { asked };
+    let in_file = asked.max(LevelFilter::INFO);
+    // A warning that a person sees at once needs no time; a log to be read later does.
+    let stderr_time = (options.verbosity > 0).then_some(Clock(clock));
+    let stderr = layer(options.format, stderr_time, clock, stderr, options.colour).with_filter(targets(on_stderr));
+    let file =
+        file.map(|file| layer(options.format, Some(Clock(clock)), clock, file, false).with_filter(targets(in_file)));
+    tracing_subscriber::registry().with(stderr).with(file)
+}
+
+/// Our own modules at `level`, what we depend on at `warn`, or quieter if we are.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_targets(SILENCED.map(|name| (name, LevelFilter::OFF)))
+}
+
+fn layer<S, W>(
+    format: LogFormat,
+    time: Option<Clock>,
+    clock: fn() -> Timestamp,
+    writer: W,
+    colour: bool,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
+    match format {
+        LogFormat::Text if colour => {
+            layer.fmt_fields(ColouredFields(DefaultFields::new())).event_format(Text { time }).boxed()
+        }
+        LogFormat::Text => layer.event_format(Text { time }).boxed(),
+        LogFormat::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_timer(Clock(clock))
+            .boxed(),
+    }
+}
+
+/// A line for people: the time if wanted, the level as a word, where it happened, and what.
+struct Text {
+    time: Option<Clock>,
+}
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if let Some(time) = &self.time {
+            time.format_time(&mut writer)?;
+            writer.write_char(' ')?;
+        }
+        let (word, colour) = match *event.metadata().level() {
+            Level::ERROR => ("error", AnsiColor::Red),
+            Level::WARN => ("warning", AnsiColor::Yellow),
+            Level::INFO => ("info", AnsiColor::Green),
+            Level::DEBUG => ("debug", AnsiColor::Blue),
+            Level::TRACE => ("trace", AnsiColor::Magenta),
+        };
+        let style = if writer.has_ansi_escapes() { colour.on_default().bold() } else { Style::new() };
+        write!(writer, "{style}{word}{style:#}: ")?;
+        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
+                && !fields.is_empty()
+            {
+                write!(writer, "{fields}: ")?;
+            }
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// The fields of a span are formatted once for each type of formatter and kept: were coloured and plain lines of one
+/// type, colours would reach the file.
+struct ColouredFields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for ColouredFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
+}
+
+/// UTC with milliseconds: `2026-11-23T02:30:00.125Z`.
+#[derive(Clone, Copy)]
+struct Clock(fn() -> Timestamp);
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:.3}", (self.0)())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Memory {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Memory {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn clock() -> Timestamp {
+        "2026-11-23T02:30:00.125Z".parse().unwrap()
+    }
+
+    /// What a run that logs at every level, as do its dependencies, leaves on stderr and in the file.
+    fn check(options: &LogOptions, stderr: &str, file: &str) {
+        let (on_stderr, in_file) = (Memory::default(), Memory::default());
+        let (stderr_writer, file_writer) = (on_stderr.clone(), in_file.clone());
+        let subscriber = subscriber(options, move || stderr_writer.clone(), Some(move || file_writer.clone()), clock);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "sispush::sync", batch = 2, "batch refused");
+            tracing::error!(target: "tiberius::client", "conversion failed for 'Nguyen'");
+            tracing::warn!(target: "sqlx::query", statement = "SELECT 'Nguyen'", "slow statement");
+            tracing::warn!(target: "sqlx_postgres::notice", "row of Nguyen");
+            tracing::warn!(target: "rustls::conn", "certificate expired");
+            tracing::info!(target: "hyper::client", "connected");
+            let span = tracing::error_span!(target: "sispush::sync", "push", mapping = "demo");
+            let _inside = span.enter();
+            tracing::warn!(target: "sispush::mapping", extract = "students", "{} without a barcode", 12);
+            tracing::info!(target: "sispush::source", rows = 300, "extract read");
+            tracing::debug!(target: "sispush::source", "transaction rolled back");
+        });
+        assert_eq!(on_stderr.text(), stderr);
+        assert_eq!(in_file.text(), file);
+    }
+
+    const FILE: &str = "\
+2026-11-23T02:30:00.125Z error: batch refused batch=2
+2026-11-23T02:30:00.125Z warning: certificate expired
+2026-11-23T02:30:00.125Z warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
+2026-11-23T02:30:00.125Z info: mapping=\"demo\": extract read rows=300
+";
+
+    #[test]
+    fn warnings_are_short_and_the_file_is_for_later() {
+        let stderr = "\
+error: batch refused batch=2
+warning: certificate expired
+warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
+";
+        check(&LogOptions::default(), stderr, FILE);
+    }
+
+    #[test]
+    fn quiet_is_about_stderr_only() {
+        let options = LogOptions { quiet: true, ..LogOptions::default() };
+        check(&options, "error: batch refused batch=2\n", FILE);
+    }
+
+    #[test]
+    fn verbose_is_about_our_own_modules_only() {
+        check(&LogOptions { verbosity: 1, ..LogOptions::default() }, FILE, FILE);
+        let detailed = format!("{FILE}2026-11-23T02:30:00.125Z debug: mapping=\"demo\": transaction rolled back\n");
+        check(&LogOptions { verbosity: 2, ..LogOptions::default() }, &detailed, &detailed);
+        check(&LogOptions { verbosity: 9, ..LogOptions::default() }, &detailed, &detailed);
+    }
+
+    #[test]
+    fn colours_reach_stderr_and_not_the_file() {
+        let stderr = "\u{1b}[1m\u{1b}[31merror\u{1b}[0m: batch refused \u{1b}[3mbatch\u{1b}[0m\u{1b}[2m=\u{1b}[0m2\n";
+        check(&LogOptions { colour: true, quiet: true, ..LogOptions::default() }, stderr, FILE);
+    }
+
+    #[test]
+    fn json_is_an_object_a_line() {
+        let stderr = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"ERROR","message":"batch refused","batch":2,"target":"sispush::sync"}
+{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"certificate expired","target":"rustls::conn"}
+{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"12 without a barcode","extract":"students","target":"sispush::mapping","span":{"mapping":"demo","name":"push"}}
+"#;
+        let info = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"INFO","message":"extract read","rows":300,"target":"sispush::source","span":{"mapping":"demo","name":"push"}}
+"#;
+        let options = LogOptions { format: LogFormat::Json, ..LogOptions::default() };
+        check(&options, stderr, &format!("{stderr}{info}"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = LogOptions { file: Some(folder.path().join("missing/run.log")), ..LogOptions::default() };
+        assert_eq!(start(&options).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

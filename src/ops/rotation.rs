@@ -1,0 +1,305 @@
+//! A log file that is set aside when it gets large or when a new day begins, so that it never fills a disk.
+//!
+//! `sispush.log` is the file being written; `sispush.log.1` is the one before it, up to the oldest. Days are UTC, as
+//! are the times inside. A crate for this (tracing-appender) would have brought 22 more.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+/// When a log file is set aside, and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// A line that would make the file larger than this, in bytes, begins a new one.
+    pub bytes_max: u64,
+    /// How many old files are kept beside the one being written.
+    pub old_files: u32,
+}
+
+impl Default for Rotation {
+    /// 10 MiB, and seven old files: a week of a nightly job.
+    fn default() -> Self {
+        Self { bytes_max: 10 * 1024 * 1024, old_files: 7 }
+    }
+}
+
+/// A file that rotates. Each call of `write` is one whole line.
+///
+/// Several processes may append to one file; the one that rotates takes the others' lines along into the old file.
+#[derive(Debug)]
+pub struct RotatingFile {
+    path: PathBuf,
+    rotation: Rotation,
+    clock: fn() -> Timestamp,
+    file: Option<File>,
+    /// The file's size in bytes.
+    size: u64,
+    /// The UTC day of the last line, counted from 1970.
+    day: i64,
+    /// Whether the last line was lost, so that a full disk is told once and not with every line.
+    is_failing: bool,
+}
+
+impl RotatingFile {
+    /// Opens a file for appending; makes it, readable for its owner only, if it is not there. Its folder must exist.
+    pub fn open(path: &Path, rotation: Rotation, clock: fn() -> Timestamp) -> io::Result<Self> {
+        let mut this = Self {
+            path: path.to_path_buf(),
+            rotation,
+            clock,
+            file: None,
+            size: 0,
+            day: day(clock()),
+            is_failing: false,
+        };
+        let file = this.reopen()?;
+        if this.size > 0
+            && let Ok(modified) = file.metadata().and_then(|metadata| metadata.modified())
+            && let Ok(modified) = Timestamp::try_from(modified)
+        {
+            this.day = day(modified);
+        }
+        this.file = Some(file);
+        Ok(this)
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        let today = day((self.clock)());
+        let length = line.len() as u64;
+        if self.size > 0 && (today != self.day || self.size + length > self.rotation.bytes_max) {
+            self.rotate();
+        }
+        self.day = today;
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.reopen()?,
+        };
+        file.write_all(line)?;
+        self.size += length;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&self.path)?;
+        self.size = file.metadata()?.len();
+        Ok(file)
+    }
+
+    /// Sets the file aside. Where that fails, writing goes on in the same file until it is due again.
+    fn rotate(&mut self) {
+        // Closed first: not every file system renames an open file.
+        self.file = None;
+        self.shift(); // A run that was killed between the two steps below may have left a file `.0`.
+        // First out of the way, then the others up: if another process holds the file, no old one is lost for nothing.
+        if std::fs::rename(&self.path, self.old(0)).is_ok() {
+            self.shift();
+        }
+    }
+
+    /// Moves `.0` to `.1`, `.1` to `.2` and so on; the oldest goes.
+    fn shift(&self) {
+        if !self.old(0).exists() {
+            return;
+        }
+        for number in (0..self.rotation.old_files).rev() {
+            // A number that is missing is no harm: the sequence closes again by itself.
+            drop(std::fs::rename(self.old(number), self.old(number + 1)));
+        }
+        if self.rotation.old_files == 0 {
+            drop(std::fs::remove_file(self.old(0)));
+        }
+    }
+
+    fn old(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+impl Write for RotatingFile {
+    /// Writes one line. The first line that cannot be written is an error, which `tracing` prints to stderr; those
+    /// after it are dropped without a word until writing succeeds again. A run never stops for its log.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self.write_line(line) {
+            Ok(()) => self.is_failing = false,
+            Err(_) if self.is_failing => (),
+            Err(error) => {
+                self.is_failing = true;
+                let message = format!("log file `{}` cannot be written: {error}", self.path.display());
+                return Err(io::Error::new(error.kind(), message));
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn day(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(24 * 60 * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    thread_local! {
+        static NOW: Cell<i64> = const { Cell::new(0) };
+    }
+
+    const DAY: i64 = 24 * 60 * 60;
+    const MIDNIGHT: i64 = 20_000 * DAY;
+
+    fn clock() -> Timestamp {
+        Timestamp::from_second(NOW.get()).unwrap()
+    }
+
+    struct Log {
+        folder: tempfile::TempDir,
+        file: RotatingFile,
+    }
+
+    impl Log {
+        fn new(bytes_max: u64, old_files: u32) -> Self {
+            NOW.set(MIDNIGHT);
+            let folder = tempfile::tempdir().unwrap();
+            let rotation = Rotation { bytes_max, old_files };
+            let file = RotatingFile::open(&folder.path().join("run.log"), rotation, clock).unwrap();
+            Self { folder, file }
+        }
+
+        fn reopen(&mut self) {
+            self.file = RotatingFile::open(&self.folder.path().join("run.log"), self.file.rotation, clock).unwrap();
+        }
+
+        /// Every file in the folder with its text.
+        fn files(&self) -> Vec<(String, String)> {
+            let mut files: Vec<_> = std::fs::read_dir(self.folder.path())
+                .unwrap()
+                .map(|entry| {
+                    let entry = entry.unwrap();
+                    (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
+                })
+                .collect();
+            files.sort();
+            files
+        }
+
+        fn check(&self, files: &[(&str, &str)]) {
+            let expected: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+            assert_eq!(self.files(), expected);
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_set_aside_at_a_line() {
+        let mut log = Log::new(6, 2);
+        for line in ["aa\n", "bb\n", "cc\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        log.check(&[("run.log", "cc\n"), ("run.log.1", "aa\nbb\n")]);
+    }
+
+    #[test]
+    fn the_oldest_file_goes() {
+        let mut log = Log::new(1, 2);
+        for line in ["a\n", "b\n", "c\n", "d\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        log.check(&[("run.log", "d\n"), ("run.log.1", "c\n"), ("run.log.2", "b\n")]);
+    }
+
+    #[test]
+    fn no_old_files_are_kept_if_none_are_wanted() {
+        let mut log = Log::new(1, 0);
+        for line in ["a\n", "b\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        log.check(&[("run.log", "b\n")]);
+    }
+
+    #[test]
+    fn a_new_utc_day_begins_a_new_file() {
+        let mut log = Log::new(1000, 7);
+        NOW.set(MIDNIGHT + DAY - 1);
+        log.file.write_all(b"late\n").unwrap();
+        NOW.set(MIDNIGHT + DAY - 1);
+        log.file.write_all(b"still late\n").unwrap();
+        NOW.set(MIDNIGHT + DAY);
+        log.file.write_all(b"early\n").unwrap();
+        log.check(&[("run.log", "early\n"), ("run.log.1", "late\nstill late\n")]);
+    }
+
+    /// A nightly job starts a new process each time: the day of the last line must come from the file.
+    #[test]
+    fn a_file_of_an_earlier_day_is_set_aside_by_the_next_run() {
+        let mut log = Log::new(1000, 7);
+        log.file.write_all(b"first\n").unwrap();
+        let modified = |second: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(second.unsigned_abs());
+        let file = File::options().append(true).open(log.folder.path().join("run.log")).unwrap();
+        file.set_modified(modified(MIDNIGHT)).unwrap();
+        NOW.set(MIDNIGHT + DAY - 1);
+        log.reopen();
+        log.file.write_all(b"same day\n").unwrap();
+        file.set_modified(modified(MIDNIGHT + DAY - 1)).unwrap();
+        NOW.set(MIDNIGHT + DAY);
+        log.reopen();
+        log.file.write_all(b"next day\n").unwrap();
+        log.check(&[("run.log", "next day\n"), ("run.log.1", "first\nsame day\n")]);
+    }
+
+    #[test]
+    fn a_run_that_was_killed_while_rotating_loses_nothing() {
+        let mut log = Log::new(1, 3);
+        std::fs::write(log.folder.path().join("run.log.0"), "x\n").unwrap();
+        for line in ["a\n", "b\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        log.check(&[("run.log", "b\n"), ("run.log.1", "a\n"), ("run.log.2", "x\n")]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_told_once_and_taken_up_again() {
+        let mut log = Log::new(1, 1);
+        log.file.write_all(b"a\n").unwrap();
+        let path = log.folder.path().join("run.log");
+        // A folder in the file's place: cannot be opened, whoever runs the test, on any system.
+        log.file.file = None;
+        log.file.size = 0;
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let error = log.file.write(b"lost\n").unwrap_err();
+        assert!(error.to_string().starts_with("log file `"), "{error}");
+        assert_eq!(log.file.write(b"lost too\n").unwrap(), 9);
+        std::fs::remove_dir(&path).unwrap();
+        log.file.write_all(b"b\n").unwrap();
+        log.check(&[("run.log", "b\n")]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_reads_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let mut log = Log::new(1, 1);
+        for line in ["a\n", "b\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        for name in ["run.log", "run.log.1"] {
+            let mode = std::fs::metadata(log.folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The source: a school's SIS database, read and never written to.
+//!
+//! Every engine gives its rows as text by one rule (the table in `mappings/README.md`, section "Types"), in blocks
+//! ([`row`]), and keeps the database from being changed by its own means:
+//!
+//! | engine | how |
+//! |---|---|
+//! | SQL Server | statements that write are refused before they are sent; a transaction that is always rolled back |
+//! | PostgreSQL | a `REPEATABLE READ READ ONLY` transaction; the query is prepared alone first |
+//! | MySQL, MariaDB | a `READ ONLY` transaction on one snapshot; the query is prepared alone first |
+//! | SQLite | the file is opened read-only, with `query_only` |
+//!
+//! All extracts of a mapping run in one session, so that they agree.
+
+mod connection;
+mod error;
+mod format;
+mod guard;
+pub mod memory;
+mod mysql;
+mod network;
+mod postgres;
+pub mod row;
+mod sqlite;
+mod sqlserver;
+mod tls;
+
+use futures_util::future::BoxFuture;
+
+pub use connection::{Connection, ConnectionError, Encryption, Engine, Login};
+pub use error::SourceError;
+use row::{Column, RowSink};
+
+/// A session with a source.
+pub trait Source: Send {
+    /// Runs one query and writes its columns and rows into `sink`, ending with [`RowSink::end`].
+    ///
+    /// Ends early and well when the sink is [stopped](row::Stopped); the session is then only good for closing.
+    fn extract<'a>(&'a mut self, query: &'a str, sink: &'a mut RowSink) -> BoxFuture<'a, Result<(), SourceError>>;
+
+    /// Ends the session. Errors are of no interest: nothing was written.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// Opens a session. The connection's secrets are resolved already.
+///
+/// # Errors
+/// Any [`SourceError`] of name, port, TLS and login. Transient ones are the caller's to try again.
+pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceError> {
+    Ok(match connection.engine {
+        Engine::SqlServer => Box::new(sqlserver::SqlServer::connect(connection).await?),
+        Engine::Postgres => Box::new(postgres::Postgres::connect(connection).await?),
+        Engine::MySql => Box::new(mysql::MySql::connect(connection).await?),
+        Engine::Sqlite => Box::new(sqlite::Sqlite::connect(connection)?),
+    })
+}
+
+/// What every engine asks of a result before it reads the first row: columns at all, and no two of one name.
+///
+/// # Errors
+/// [`SourceError::NoColumns`] and [`SourceError::DuplicateColumns`].
+pub fn check_columns(columns: &[Column]) -> Result<(), SourceError> {
+    if columns.is_empty() {
+        return Err(SourceError::NoColumns);
+    }
+    let mut names: Vec<String> = columns.iter().map(|column| column.name.to_lowercase()).collect();
+    names.sort_unstable();
+    let mut twice: Vec<String> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+    twice.dedup();
+    if twice.is_empty() { Ok(()) } else { Err(SourceError::DuplicateColumns { names: twice }) }
+}
+
+/// The line of a byte in a query, counted from 1.
+fn line_of(query: &str, offset: usize) -> u32 {
+    let before = &query.as_bytes()[..offset.min(query.len())];
+    u32::try_from(memchr::memchr_iter(b'\n', before).count()).unwrap_or(u32::MAX).saturating_add(1)
+}

@@ -1,0 +1,161 @@
+//! Reads every extract of a mapping in one session, while another thread makes patrons of the rows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Progress;
+use crate::error::Hint;
+use crate::infiniti::contract::USERS;
+use crate::infiniti::patron::{Builder, MissingColumn, Patrons};
+use crate::mapping::Mapping;
+use crate::source::row::{Message, RowStream, channel};
+use crate::source::{self, Source, SourceError};
+
+/// What a mapping's extracts gave.
+#[derive(Debug)]
+pub struct Extraction {
+    /// The patrons and rejections.
+    pub patrons: Patrons,
+    /// How long it took, login included.
+    pub elapsed: Duration,
+}
+
+/// Why an extraction failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// The session could not be opened.
+    #[error("could not open the source `{place}`")]
+    Connect {
+        /// The source without its secrets.
+        place: String,
+        /// Why.
+        source: SourceError,
+    },
+    /// A query failed.
+    #[error("extract `{extract}` failed")]
+    Query {
+        /// The extract.
+        extract: String,
+        /// Why.
+        source: SourceError,
+    },
+    /// The result lacks columns that the mapping names.
+    #[error("extract `{extract}`: {}", missing_columns(missing))]
+    MissingColumns {
+        /// The extract.
+        extract: String,
+        /// All of them.
+        missing: Vec<MissingColumn>,
+    },
+    /// The thread that makes patrons of rows died.
+    #[error("the mapping of rows failed: this is a fault of sispush")]
+    Crashed,
+}
+
+impl ExtractError {
+    /// What to edit or run.
+    pub fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Connect { source, .. } | Self::Query { source, .. } => source.hint(),
+            Self::MissingColumns { missing, .. } => Some(match missing.iter().find_map(|one| one.nearest.as_ref()) {
+                Some(nearest) => format!("did you mean `{nearest}`? names are compared without regard to case").into(),
+                None => "add the column to the query, or change the rule".into(),
+            }),
+            Self::Crashed => Some("run again with -v and report what it says".into()),
+        }
+    }
+}
+
+/// Reads all extracts of `mapping`, at most `most` rows in all.
+///
+/// # Errors
+/// [`ExtractError`], by extract. Nothing is left half-read: there is a result only if every extract ended well.
+pub async fn extract(
+    mapping: &Arc<Mapping>,
+    most: Option<u64>,
+    progress: &Arc<Progress>,
+) -> Result<Extraction, ExtractError> {
+    let started = Instant::now();
+    let mut session = connect(mapping).await?;
+    let (mut sink, stream) = channel();
+    let worker = std::thread::spawn({
+        let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
+        move || make_patrons(&mapping, &stream, most.unwrap_or(u64::MAX), &progress)
+    });
+    let mut failure = None;
+    for extract in &mapping.users {
+        tracing::debug!(extract = extract.name, "reading");
+        if let Err(source) = session.extract(&extract.query, &mut sink).await {
+            failure = Some(ExtractError::Query { extract: extract.name.clone(), source });
+            break;
+        }
+    }
+    drop(sink);
+    let patrons = worker.join().map_err(|_| ExtractError::Crashed)?;
+    session.close().await;
+    match failure {
+        // Why the worker stopped comes first: the reading side may have failed only because of it.
+        Some(failure) => Err(patrons.err().unwrap_or(failure)),
+        None => Ok(Extraction { patrons: patrons?, elapsed: started.elapsed() }),
+    }
+}
+
+/// Waits before a connection is tried again. Few and short: a schedule tries again anyway.
+const CONNECT_WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
+
+async fn connect(mapping: &Mapping) -> Result<Box<dyn Source>, ExtractError> {
+    let mut waits = CONNECT_WAITS.iter();
+    loop {
+        match source::connect(&mapping.source).await {
+            Ok(session) => return Ok(session),
+            Err(error) => {
+                let wait = waits.next().filter(|_| error.is_transient());
+                let Some(wait) = wait else {
+                    return Err(ExtractError::Connect { place: mapping.source.to_string(), source: error });
+                };
+                tracing::warn!(%error, wait_ms = wait.as_millis(), "the source does not answer; trying again");
+                tokio::time::sleep(*wait).await;
+            }
+        }
+    }
+}
+
+/// The mapping thread: takes rows until the reading side is gone.
+fn make_patrons(
+    mapping: &Mapping,
+    stream: &RowStream,
+    most: u64,
+    progress: &Progress,
+) -> Result<Patrons, ExtractError> {
+    let mut builder = Builder::new(&USERS);
+    let mut extracts = mapping.users.iter();
+    let mut left = most;
+    while let Some(message) = stream.next() {
+        match message {
+            Message::Columns(columns) => {
+                let Some(extract) = extracts.next() else { break };
+                builder.start(extract, &columns).map_err(|missing| ExtractError::MissingColumns {
+                    extract: extract.name.clone(),
+                    missing,
+                })?;
+            }
+            Message::Rows(block) => {
+                let taken = builder.rows(&block, left);
+                progress.add_rows(taken);
+                left -= taken;
+                stream.give_back(block);
+                if left == 0 {
+                    break;
+                }
+            }
+            Message::End => {}
+        }
+    }
+    Ok(builder.finish())
+}
+
+fn missing_columns(missing: &[MissingColumn]) -> String {
+    let each: Vec<String> =
+        missing.iter().map(|one| format!("no column `{}`, which `{}` needs", one.column, one.header)).collect();
+    format!("the query's result has {}", each.join("; "))
+}

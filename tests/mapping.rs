@@ -1,0 +1,386 @@
+//! Mapping files: what is accepted, and the catalogue of what is said about the rest.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot write its files has failed")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+use sispush::infiniti::contract::{Presence, USERS};
+use sispush::mapping::{self, Input, Limit, Mapping, MappingError, Proxy, Send, Severity, keys};
+use sispush::source::Encryption;
+
+const FIXTURES: &str = "tests/fixtures/mappings";
+
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    mapping::find(&[Path::new(FIXTURES).join(kind)]).unwrap()
+}
+
+/// The paths of this test as Unix has them.
+fn with_slashes(text: &str) -> String {
+    ["invalid", "warnings", "certificates", "queries"].iter().fold(text.to_owned(), |text, folder| {
+        text.replace(&format!("\\{folder}"), &format!("/{folder}"))
+            .replace(&format!("{folder}\\"), &format!("{folder}/"))
+    })
+}
+
+/// Writes a mapping, and `.env` if it is not blank, into a folder of their own.
+fn folder(mapping: &str, dotenv: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("school.yaml");
+    fs::write(&path, mapping).unwrap();
+    if !dotenv.is_empty() {
+        let path = folder.path().join(".env");
+        fs::write(&path, dotenv).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    (folder, path)
+}
+
+/// A valid mapping with more `columns`, source and target keys.
+fn mapping(columns: &str, source: &str, target: &str) -> String {
+    format!(
+        "version: 1\nsource:\n  url: sqlite:sis.db\n{source}target:\n  url: https://example.concordinfiniti.com\n  \
+         username: autoimport\n{target}users:\n  - name: students\n    query: SELECT 1\n    columns:\n      username: Login\n      \
+         enabled: {{ value: true }}\n      staffmember: {{ value: false }}\n      graduationyear: Year\n{columns}"
+    )
+}
+
+#[test]
+fn every_rule_has_its_message() {
+    let mut catalogue = String::new();
+    for path in fixtures("invalid") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let error = Mapping::load(&path).expect_err(&name);
+        assert!(error.problems().iter().any(|problem| problem.severity == Severity::Error), "{name}");
+        for problem in error.problems() {
+            assert!(!problem.message.ends_with('.'), "{name}: {}", problem.message);
+            assert!(problem.line() > 0 && problem.column() > 0);
+        }
+        writeln!(catalogue, "## {name}\n\n{}\n", with_slashes(&error.render(false))).unwrap();
+    }
+    assert!(!catalogue.contains("hunter2"));
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("invalid", catalogue) });
+}
+
+#[test]
+fn what_only_looks_wrong_is_a_warning() {
+    let mut catalogue = String::new();
+    for path in fixtures("warnings") {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mapping = Mapping::load(&path).expect(&name);
+        assert!(!mapping.warnings.is_empty(), "{name}");
+        for warning in &mapping.warnings {
+            assert_eq!(warning.severity, Severity::Warning);
+            writeln!(catalogue, "{}\n", with_slashes(&warning.render(false))).unwrap();
+        }
+    }
+    assert!(!catalogue.contains("hunter2"));
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("warnings", catalogue) });
+}
+
+#[test]
+fn every_key_arrives() {
+    let path = Path::new(FIXTURES).join("valid/everything.yaml");
+    let mapping = Mapping::load(&path).unwrap();
+    assert_eq!(mapping.warnings, []);
+    assert_eq!(mapping.name, "example-college");
+    assert_eq!(mapping.path, path);
+
+    let source = &mapping.source;
+    assert_eq!((source.host.as_str(), source.username.as_str()), ("sis.example.local", "svc_library"));
+    assert_eq!(source.timeout, Duration::from_mins(90));
+    assert_eq!((source.encryption, source.trust_server_certificate), (Encryption::Strict, true));
+
+    let target = &mapping.target;
+    assert_eq!(target.url.as_str(), "http://localhost:8080/");
+    assert_eq!((target.timeout, target.batch_rows, target.retries), (Duration::from_secs(90), None, 2));
+    assert!(target.retry_timeouts);
+    assert!(matches!(&target.proxy, Proxy::Url(url) if url.expose_secret() == "http://proxy.example:8080"));
+    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (0, Some(Limit::Percent(2.5))));
+
+    let [students, staff] = mapping.users.as_slice() else { panic!() };
+    assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));
+    assert_eq!(students.query, "SELECT Login, Year\nFROM vStudents\n");
+    assert_eq!(staff.query, "SELECT Login, Surname\nFROM vStaff\n");
+    for extract in &mapping.users {
+        let headers: Vec<_> = extract.rules.iter().map(|rule| rule.header).collect();
+        assert!(headers.is_sorted(), "rules stand in the contract's order");
+        for header in USERS.iter().filter(|header| USERS.rule(*header).presence == Presence::Mandatory) {
+            assert!(headers.contains(&header));
+        }
+    }
+    let rule = |name: &str| students.rules.iter().find(|rule| Some(rule.header) == USERS.header(name)).unwrap();
+    assert!(matches!(&rule("username").input, Input::Column(column) if column == "Login"));
+    for (header, written) in [("staffmember", "N"), ("formclass", "007"), ("presentationgrouplabel", "1e3")] {
+        assert!(matches!(&rule(header).input, Input::Value(value) if value == written), "{header}");
+    }
+    let Input::Template(template) = &rule("graduationyear").input else { panic!() };
+    assert_eq!(template.variables(), ["FileYear", "Level"]);
+    let lookup = rule("gender").lookup.as_ref().unwrap();
+    assert_eq!((lookup.get("male"), lookup.get("other"), lookup.get("")), (Some("M"), Some(""), Some("")));
+    assert_eq!(rule("emailaddress").transforms.len(), 2);
+    assert_eq!((rule("formclass").default.as_deref(), rule("username").default.as_deref()), (Some(""), None));
+    assert_eq!((rule("password").send, rule("username").send), (Send::Create, Send::Always));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let mapping = Mapping::load(&Path::new(FIXTURES).join("valid/smallest.yaml")).unwrap();
+    assert_eq!(mapping.name, "smallest");
+    let target = &mapping.target;
+    assert_eq!(
+        (target.timeout, target.batch_rows, target.retries),
+        (Duration::from_mins(10), NonZeroUsize::new(5000), 4)
+    );
+    assert!(!target.retry_timeouts);
+    assert!(matches!(target.proxy, Proxy::System));
+    assert_eq!(mapping.source.timeout, Duration::from_mins(5));
+    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (1, None));
+}
+
+#[test]
+fn a_mapping_saved_on_windows_is_the_same() {
+    let text = mapping("", "", "  password: ${INFINITI_PASSWORD}\n");
+    let (_folder, path) = folder(&format!("\u{feff}{}", text.replace('\n', "\r\n")), "");
+    assert_eq!(Mapping::load(&path).unwrap().warnings, []);
+}
+
+#[test]
+fn secrets_come_from_the_file_beside_the_mapping() {
+    let source = "  password: ${SISPUSH_TEST_A}\n  ca_file: ${SISPUSH_TEST_D}\n";
+    let target =
+        "  password: ${SISPUSH_TEST_B}x\n  proxy: http://${SISPUSH_TEST_C}@proxy.example:8080\n  ca_file: .env\n";
+    let (folder, path) = folder(
+        &mapping("", source, target),
+        "SISPUSH_TEST_A='a:b@c/${X}'\nSISPUSH_TEST_B=b\nSISPUSH_TEST_C=u:p\nSISPUSH_TEST_D=school.yaml\n",
+    );
+    let mut mapping = Mapping::load(&path).unwrap();
+    assert_eq!(mapping.warnings, []);
+    for _ in 0..2 {
+        mapping.resolve().unwrap();
+        assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "a:b@c/${X}");
+        assert_eq!(mapping.target.password.expose_secret(), "bx");
+        assert!(
+            matches!(&mapping.target.proxy, Proxy::Url(url) if url.expose_secret() == "http://u:p@proxy.example:8080")
+        );
+        assert_eq!(mapping.source.ca_file.as_deref(), Some(path.as_path()));
+        assert_eq!(mapping.target.ca_file, Some(folder.path().join(".env")));
+        assert_eq!(Path::new(&mapping.source.database), folder.path().join("sis.db"));
+    }
+}
+
+#[test]
+fn all_missing_secrets_are_reported_at_once() {
+    let text = mapping("", "  password: ${SISPUSH_TEST_A}\n", "  password: ${file:nowhere}${SISPUSH_TEST_B}\n");
+    let (folder, path) = folder(&text, "SISPUSH_TEST_B=\n");
+    let mut mapping = Mapping::load(&path).unwrap();
+    let error = mapping.resolve().unwrap_err();
+    let rendered =
+        error.render(false).replace(&folder.path().display().to_string(), "FOLDER").replace("FOLDER\\", "FOLDER/");
+    insta::assert_snapshot!(rendered, @r#"
+    error: the secret `${SISPUSH_TEST_A}` is not set
+     --> FOLDER/school.yaml:4:13
+      |
+    4 |   password: ${SISPUSH_TEST_A}
+      |             ^^^^^^^^^^^^^^^^^
+      |
+      = help: set the environment variable `SISPUSH_TEST_A`, or write a line `SISPUSH_TEST_A=…` into `FOLDER/.env`
+
+    error: the secret's file `FOLDER/nowhere` does not exist
+     --> FOLDER/school.yaml:8:13
+      |
+    8 |   password: ********
+      |             ^^^^^^^^
+      |
+      = help: a path is relative to the mapping's folder
+
+    error: the secret `${SISPUSH_TEST_B}` is empty
+     --> FOLDER/school.yaml:8:13
+      |
+    8 |   password: ********
+      |             ^^^^^^^^
+      |
+      = help: give it a value; for none at all write `""` in the mapping
+    "#);
+    assert!(mapping.resolve().is_err(), "a second call must not pass");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_secrets_that_others_can_read_is_one_problem() {
+    let text = mapping("", "  password: ${SISPUSH_TEST_A}\n", "  password: ${SISPUSH_TEST_B}\n");
+    let (folder, path) = folder(&text, "SISPUSH_TEST_A=x\n");
+    fs::set_permissions(folder.path().join(".env"), std::os::unix::fs::PermissionsExt::from_mode(0o604)).unwrap();
+    let error = Mapping::load(&path).unwrap().resolve().unwrap_err();
+    let [problem] = error.problems() else { panic!("{}", error.render(false)) };
+    assert!(problem.hint.as_deref().unwrap().starts_with("run `chmod 600 "));
+}
+
+#[test]
+fn problems_are_json_too() {
+    let error = Mapping::load(&Path::new(FIXTURES).join("invalid/unknown-key.yaml")).unwrap_err();
+    let json = serde_json::to_string_pretty(error.problems()).unwrap().replace(r"\\", "/");
+    insta::assert_snapshot!(json, @r#"
+    [
+      {
+        "severity": "error",
+        "file": "tests/fixtures/mappings/invalid/unknown-key.yaml",
+        "line": 6,
+        "column": 3,
+        "message": "unknown key `usename` in `target`",
+        "hint": "did you mean `username`?"
+      }
+    ]
+    "#);
+}
+
+#[test]
+fn colours_only_when_asked_for() {
+    let error = Mapping::load(&Path::new(FIXTURES).join("invalid/unknown-key.yaml")).unwrap_err();
+    assert!(!error.render(false).contains('\u{1b}'));
+    assert!(error.render(true).contains('\u{1b}'));
+}
+
+/// Passwords written into a file must not come out, whatever else is wrong with it.
+#[test]
+fn no_rendering_shows_a_password() {
+    let canary = "kanarie-7Q";
+    let breakages = [
+        "",
+        "\tx: 1\n",
+        "x: {\n",
+        "x: 'y\n",
+        "  z\n",
+        "x: a: b\n",
+        "---\nx: 1\n",
+        "version: 1\n",
+        "\u{a0} : :\n",
+        "x: \"\\q\"\n",
+        "]\n",
+        "x: *y\n",
+    ];
+    let passwords = [
+        format!("password: {canary}"),
+        format!("password: '{canary}"),
+        format!("password: \"{canary}\\q\""),
+        format!("password: !{canary}"),
+        format!("password: *{canary}"),
+        format!("password: {{{canary}"),
+        format!("password: {{ {canary}: 1 }}"),
+        format!("password: [{canary}]"),
+        format!("password: a: {canary}"),
+        format!("password: |\n      {canary}\n     {canary}"),
+        format!("password:\n    {canary}"),
+        format!("Password: {canary}"),
+        format!("passwort: 1\n  proxy: http://u:{canary}@proxy example"),
+        format!("passwort: 1\n  proxy: u:{canary}@proxy:x"),
+        format!("password: x\n  password: {canary}"),
+        format!("password: ${{{canary} x}}"),
+        format!("password: ${{X}}{canary}${{"),
+    ];
+    let urls = [
+        format!("url: mssql://sa:{canary}@host/db"),
+        format!("url: nosuch://sa:{canary}@host/db"),
+        format!("url: Server=h;Password={canary};Nonsense"),
+        format!("url: \"Server=h;Pwd='{canary};x'\""),
+    ];
+    for breakage in breakages {
+        for password in &passwords {
+            for url in &urls {
+                let text = format!(
+                    "version: 1\nsource:\n  {url}\n  colour: {{}}\ntarget:\n  url: https://u:{canary}@example.com/\n  {password}\n{breakage}users:\n  - columns:\n      password: {{ value: {canary}, lookup: {{ a: {canary} }}, default: {canary}, sned: 1 }}\n"
+                );
+                let (_folder, path) = folder(&text, "");
+                let error = Mapping::load(&path).unwrap_err();
+                let shown = format!(
+                    "{}{}{error:?}{error}{}",
+                    error.render(false),
+                    error.render(true),
+                    serde_json::to_string(error.problems()).unwrap()
+                );
+                assert!(!shown.contains(canary), "{text}\n{}", error.render(false));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_its_mappings() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(mapping::find(&[folder.path().into()]), Err(MappingError::EmptyFolder { .. })));
+    for name in ["b.yml", "a.yaml", "c.txt"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    let other = PathBuf::from(FIXTURES).join("valid/smallest.yaml");
+    let found = mapping::find(&[folder.path().into(), other.clone()]).unwrap();
+    assert_eq!(found, [folder.path().join("a.yaml"), folder.path().join("b.yml"), other]);
+    let missing = mapping::find(&[folder.path().join("nowhere")]).unwrap_err();
+    assert!(matches!(&missing, MappingError::Read { .. }) && missing.hint().is_some());
+}
+
+#[test]
+fn defaults_of_the_reference_are_the_defaults_of_the_program() {
+    let mut target = String::from("  password: ${INFINITI_PASSWORD}\n");
+    let mut source = String::new();
+    for (shape, text) in [(&keys::SOURCE, &mut source), (&keys::TARGET, &mut target)] {
+        for key in shape.keys {
+            if let Some(default) = key.default {
+                writeln!(text, "  {}: {default}", key.name).unwrap();
+            }
+        }
+    }
+    let (_folder, path) = folder(&mapping("", &source, &target), "");
+    let written = Mapping::load(&path).unwrap();
+    let implied = Mapping::load(&Path::new(FIXTURES).join("valid/smallest.yaml")).unwrap();
+    assert_eq!(format!("{:?}", written.target), format!("{:?}", implied.target));
+    assert_eq!(written.source.timeout, implied.source.timeout);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Any plain scalar arrives as the text that was written.
+    #[test]
+    fn a_value_arrives_as_written(value in "[A-Za-z0-9][A-Za-z0-9._+-]{0,12}") {
+        prop_assume!(!["null", "Null", "NULL"].contains(&value.as_str()));
+        let (_folder, path) = folder(&mapping(&format!("      formclass: {{ value: {value} }}\n"), "", "  password: ${X}\n"), "");
+        let mapping = Mapping::load(&path).unwrap();
+        let rule = mapping.users[0].rules.iter().find(|rule| Some(rule.header) == USERS.header("formclass")).unwrap();
+        prop_assert!(matches!(&rule.input, Input::Value(text) if *text == value));
+    }
+
+    /// Whatever a slip of the hand does to a mapping, it is checked and shown without a panic.
+    #[test]
+    fn no_slip_of_the_hand_makes_it_panic(at in 0.0..1.0_f64, cut in 0..40_usize, typed in "(?s)[\\PC\n\t{}\\[\\]:*&#'\"|>-]{0,4}") {
+        let whole = fs::read_to_string(Path::new(FIXTURES).join("valid/everything.yaml")).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a short text")]
+        let start = whole.floor_char_boundary((at * whole.len() as f64) as usize);
+        let end = whole.ceil_char_boundary((start + cut).min(whole.len()));
+        let (_folder, path) = folder(&format!("{}{typed}{}", &whole[..start], &whole[end..]), "");
+        match Mapping::load(&path) {
+            Ok(mapping) => mapping.warnings.iter().for_each(|warning| drop(warning.render(false))),
+            Err(error) => prop_assert!(error.render(false).contains("-->")),
+        }
+    }
+
+    /// Any text survives on its way from a secret's file to the password.
+    #[test]
+    fn a_secret_survives(secret in "(?s)[^\r\n\u{feff}].{0,30}") {
+        // One line break is cut, and these two would be one.
+        prop_assume!(!secret.ends_with('\r'));
+        let (folder, path) = folder(&mapping("", "", "  password: ${file:secret}\n"), "");
+        let file = folder.path().join("secret");
+        fs::write(&file, format!("{secret}\n")).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut mapping = Mapping::load(&path).unwrap();
+        mapping.resolve().unwrap();
+        prop_assert_eq!(mapping.target.password.expose_secret(), secret.as_str());
+    }
+}

@@ -1,0 +1,242 @@
+//! Every engine by the shared suite, against real servers.
+
+#![allow(clippy::tests_outside_test_module, reason = "this file is nothing but tests")]
+
+mod support;
+
+use std::path::PathBuf;
+
+use sispush::source::{Connection, Encryption, SourceError};
+use support::servers::{MariaDb, Postgres};
+use support::source_suite::{self as suite, Kind, Server};
+
+/// Makes a test of every case of the suite for one engine.
+macro_rules! suite {
+    ($engine:ident, $server:expr, [$($case:ident),* $(,)?]) => {
+        mod $engine {
+            use super::*;
+
+            $(#[test]
+            fn $case() {
+                if let Some(server) = $server(concat!(stringify!($engine), "::", stringify!($case))) {
+                    suite::$case(&server);
+                }
+            })*
+        }
+    };
+}
+
+suite!(sqlite, SqliteServer::get, [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]);
+suite!(postgres, PostgresServer::get, [
+    types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout,
+    wrong_password, missing_database, unreachable,
+]);
+suite!(mariadb, MariaDbServer::get, [
+    types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout,
+    wrong_password, missing_database, unreachable,
+]);
+
+struct SqliteServer {
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl SqliteServer {
+    #[expect(clippy::unnecessary_wraps, reason = "the servers that may be missing give an option")]
+    fn get(_test: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sis.db");
+        rusqlite::Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "wal").unwrap();
+        Some(Self { path, _folder: folder })
+    }
+}
+
+impl Server for SqliteServer {
+    fn connection(&self) -> Connection {
+        Connection::parse(&format!("sqlite:{}", self.path.display())).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        rusqlite::Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn scalar(&self, sql: &str) -> String {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().to_string()
+    }
+
+    fn type_of(&self, kind: Kind) -> Option<&'static str> {
+        // SQLite has integers, reals, texts and blobs; dates and the like are texts as they were written.
+        Some(match kind {
+            Kind::SmallInteger | Kind::Integer | Kind::BigInteger => "integer",
+            Kind::Float | Kind::Single => "real",
+            Kind::Boolean => "boolean",
+            Kind::Char | Kind::Varchar | Kind::Unicode | Kind::LongText | Kind::Date | Kind::Json | Kind::Xml => "text",
+            Kind::Binary => "blob",
+            _ => return None,
+        })
+    }
+
+    fn slow_query(&self) -> String {
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS c FROM n".into()
+    }
+}
+
+struct PostgresServer(&'static Postgres);
+
+impl PostgresServer {
+    fn get(test: &str) -> Option<Self> {
+        Postgres::get(test).map(Self)
+    }
+}
+
+impl Server for PostgresServer {
+    fn connection(&self) -> Connection {
+        Connection::parse(&self.0.url("postgres")).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        self.0.execute("postgres", sql);
+    }
+
+    fn scalar(&self, sql: &str) -> String {
+        self.0.execute("postgres", sql).trim().to_owned()
+    }
+
+    fn type_of(&self, kind: Kind) -> Option<&'static str> {
+        Some(match kind {
+            Kind::SmallInteger => "smallint",
+            Kind::Integer => "integer",
+            Kind::BigInteger => "bigint",
+            Kind::Decimal => "numeric(18,4)",
+            Kind::WideDecimal => "numeric(38,12)",
+            // PostgreSQL's money has two decimals.
+            Kind::Money => return None,
+            Kind::Float => "double precision",
+            Kind::Single => "real",
+            Kind::Boolean => "boolean",
+            Kind::Char => "char(10)",
+            Kind::Varchar | Kind::Unicode => "varchar(80)",
+            Kind::LongText => "text",
+            Kind::Date => "date",
+            Kind::Time => "time",
+            Kind::DateTime => "timestamp(0)",
+            Kind::DateTimeFraction => "timestamp",
+            Kind::DateTimeOffset => "timestamptz",
+            Kind::Uuid => "uuid",
+            Kind::Json => "jsonb",
+            Kind::Xml => "xml",
+            Kind::Binary => "bytea",
+        })
+    }
+
+    fn slow_query(&self) -> String {
+        "SELECT pg_sleep(60)::text AS slept".into()
+    }
+}
+
+struct MariaDbServer(&'static MariaDb);
+
+impl MariaDbServer {
+    fn get(test: &str) -> Option<Self> {
+        let server = MariaDb::get(test)?;
+        server.execute("mysql", "CREATE DATABASE IF NOT EXISTS test");
+        Some(Self(server))
+    }
+}
+
+impl Server for MariaDbServer {
+    fn connection(&self) -> Connection {
+        Connection::parse(&self.0.url("test")).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        self.0.execute("test", sql);
+    }
+
+    fn scalar(&self, sql: &str) -> String {
+        self.0.execute("test", sql).trim().to_owned()
+    }
+
+    fn type_of(&self, kind: Kind) -> Option<&'static str> {
+        Some(match kind {
+            Kind::SmallInteger => "smallint",
+            Kind::Integer => "int",
+            Kind::BigInteger => "bigint",
+            Kind::Decimal => "decimal(18,4)",
+            Kind::WideDecimal => "decimal(38,12)",
+            Kind::Float => "double",
+            Kind::Single => "float",
+            // A literal of BIT(1); BOOLEAN is a number in MySQL.
+            Kind::Boolean => "bit(1)",
+            Kind::Char => "char(10)",
+            Kind::Varchar => "varchar(80) character set latin1",
+            Kind::Unicode => "varchar(80) character set utf8mb4",
+            Kind::LongText => "longtext",
+            Kind::Date => "date",
+            Kind::Time => "time(3)",
+            Kind::DateTime => "datetime",
+            Kind::DateTimeFraction => "datetime(6)",
+            Kind::Uuid => "uuid",
+            Kind::Json => "json",
+            Kind::Binary => "varbinary(20)",
+            Kind::Money | Kind::DateTimeOffset | Kind::Xml => return None,
+        })
+    }
+
+    fn slow_query(&self) -> String {
+        "SELECT sleep(60) AS slept, count(*) FROM seq_1_to_100000000".into()
+    }
+}
+
+#[test]
+fn postgres_money_offsets_and_arrays() {
+    let Some(server) = PostgresServer::get("postgres_money_offsets_and_arrays") else { return };
+    let rows = suite::read(
+        &server,
+        "SELECT '-1234567.8'::money AS m, '2026-02-28 10:00:00+02'::timestamptz AS t, '10:00:00+02'::timetz AS z, \
+         array['x', 'y,z'] AS a, 'infinity'::timestamp AS i, 'NaN'::float8 AS n; ",
+    )
+    .unwrap();
+    assert_eq!(rows[0], ["-1234567.80", "2026-02-28T08:00:00+00:00", "10:00:00+02:00", "{x,\"y,z\"}", "infinity", "NaN"]);
+}
+
+#[test]
+fn mariadb_keeps_the_schools_sql_mode_and_reads_zero_dates() {
+    let Some(server) = MariaDbServer::get("mariadb_keeps_the_schools_sql_mode_and_reads_zero_dates") else { return };
+    // `||` is OR by MySQL's default; a driver that changes sql_mode makes it a concatenation.
+    let rows = suite::read(&server, "SELECT 1 || 0 AS o, CAST('0000-00-00' AS date) AS z, b'101' + 0 AS b").unwrap();
+    assert_eq!(rows[0][0], "1");
+    assert_eq!(rows[0][1], "");
+}
+
+#[test]
+fn sqlite_names_the_cell_that_is_not_text() {
+    let server = SqliteServer::get("").unwrap();
+    server.execute("CREATE TABLE t (id integer, name text); INSERT INTO t VALUES (1, 'a'), (2, CAST(x'ff41' AS text))");
+    let error = suite::read(&server, "SELECT id, name FROM t").unwrap_err();
+    assert_eq!(error.to_string(), "column `name`, row 2: the text is not valid UTF-8");
+}
+
+#[test]
+fn a_missing_sqlite_file_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none.db");
+    let connection = Connection::parse(&format!("sqlite:{}", path.display())).unwrap();
+    let error = suite::read_with(&connection, "SELECT 1 AS a").unwrap_err();
+    assert!(matches!(error, SourceError::DatabaseMissing { .. }));
+    assert!(!path.exists());
+}
+
+#[test]
+fn postgres_tls_is_verified() {
+    let Some(server) = Postgres::tls("postgres_tls_is_verified") else { return };
+    let mut connection = Connection::parse(&server.url("postgres")).unwrap();
+    connection.host = "localhost".into();
+    connection.encryption = Encryption::Required;
+    let error = suite::read_with(&connection, "SELECT 1 AS a").unwrap_err();
+    assert!(matches!(error, SourceError::Tls { .. }), "{error:?}");
+    connection.ca_file = server.ca_file();
+    let rows = suite::read_with(&connection, "SELECT ssl::text AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap();
+    assert_eq!(rows, [["true"]]);
+}

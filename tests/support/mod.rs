@@ -1,0 +1,6 @@
+//! What the tests share: servers, a sandbox, and a folder with a school in it.
+#![allow(dead_code, reason = "every test file uses its own part")]
+
+pub mod context;
+pub mod servers;
+pub mod source_suite;
