@@ -20,4 +20,4 @@ pub mod mapping;
 pub mod ops;
 pub mod source;
 pub mod sync;
-pub mod tls;
+mod tls;

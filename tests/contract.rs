@@ -63,12 +63,8 @@ fn by_hand(name: &str) -> (&'static str, &'static str) {
 
 #[test]
 fn the_cohort_is_one_of_two() {
-    let cohort: Vec<&str> = USERS
-        .headers
-        .iter()
-        .filter(|rule| rule.presence == Presence::OneOfCohort)
-        .map(|rule| rule.name)
-        .collect();
+    let cohort: Vec<&str> =
+        USERS.headers.iter().filter(|rule| rule.presence == Presence::OneOfCohort).map(|rule| rule.name).collect();
     assert_eq!(cohort, ["graduationyear", "academiclevel"]);
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 
 use sispush::source::{Connection, Encryption, SourceError};
-use support::servers::{MariaDb, Postgres};
+use support::servers::{AUTHORITY, MariaDb, Postgres};
 use support::source_suite::{self as suite, Kind, Server};
 
 /// Makes a test of every case of the suite for one engine.
@@ -26,15 +26,48 @@ macro_rules! suite {
     };
 }
 
-suite!(sqlite, SqliteServer::get, [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]);
-suite!(postgres, PostgresServer::get, [
-    types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout,
-    wrong_password, missing_database, unreachable,
-]);
-suite!(mariadb, MariaDbServer::get, [
-    types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout,
-    wrong_password, missing_database, unreachable,
-]);
+suite!(
+    sqlite,
+    SqliteServer::get,
+    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]
+);
+suite!(
+    postgres,
+    PostgresServer::get,
+    [
+        types,
+        no_rows,
+        many_rows,
+        one_session,
+        large_cell,
+        writes_are_refused,
+        query_errors,
+        columns,
+        binary,
+        timeout,
+        wrong_password,
+        missing_database,
+        unreachable,
+    ]
+);
+suite!(
+    mariadb,
+    MariaDbServer::get,
+    [
+        types,
+        no_rows,
+        many_rows,
+        one_session,
+        writes_are_refused,
+        query_errors,
+        columns,
+        binary,
+        timeout,
+        wrong_password,
+        missing_database,
+        unreachable,
+    ]
+);
 
 struct SqliteServer {
     path: PathBuf,
@@ -195,10 +228,13 @@ fn postgres_money_offsets_and_arrays() {
     let rows = suite::read(
         &server,
         "SELECT '-1234567.8'::money AS m, '2026-02-28 10:00:00+02'::timestamptz AS t, '10:00:00+02'::timetz AS z, \
-         array['x', 'y,z'] AS a, 'infinity'::timestamp AS i, 'NaN'::float8 AS n; ",
+         array['x', 'y,z'] AS a, 'infinity'::timestamp AS i, 'NaN'::float8 AS n, 'a\\b' || chr(10) || 'c' AS s; ",
     )
     .unwrap();
-    assert_eq!(rows[0], ["-1234567.80", "2026-02-28T08:00:00+00:00", "10:00:00+02:00", "{x,\"y,z\"}", "infinity", "NaN"]);
+    assert_eq!(
+        rows[0],
+        ["-1234567.80", "2026-02-28T08:00:00+00:00", "10:00:00+02:00", "{x,\"y,z\"}", "infinity", "NaN", "a\\b\nc"]
+    );
 }
 
 #[test]
@@ -235,8 +271,36 @@ fn postgres_tls_is_verified() {
     connection.host = "localhost".into();
     connection.encryption = Encryption::Required;
     let error = suite::read_with(&connection, "SELECT 1 AS a").unwrap_err();
-    assert!(matches!(error, SourceError::Tls { .. }), "{error:?}");
+    assert!(matches!(&error, SourceError::Tls { issuer: Some(issuer), .. } if issuer == AUTHORITY), "{error:?}");
     connection.ca_file = server.ca_file();
-    let rows = suite::read_with(&connection, "SELECT ssl::text AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap();
+    let rows =
+        suite::read_with(&connection, "SELECT ssl::text AS ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap();
     assert_eq!(rows, [["true"]]);
+}
+
+#[test]
+fn mariadb_says_which_cell_is_too_large_for_its_protocol() {
+    let Some(server) = MariaDbServer::get("mariadb_says_which_cell_is_too_large_for_its_protocol") else { return };
+    // By hand, since a function's result has another bound.
+    server.execute("CREATE TABLE large (v longtext)");
+    server.execute(&format!("INSERT INTO large VALUES ('{}')", "x".repeat(20_000)));
+    for _ in 0..9 {
+        server.execute("UPDATE large SET v = concat(v, v)");
+    }
+    assert_eq!(suite::read(&server, "SELECT v FROM large").unwrap()[0][0].len(), 20_000 << 9);
+    server.execute("UPDATE large SET v = concat(v, v)");
+    let error = suite::read(&server, "SELECT v FROM large").unwrap_err();
+    assert_eq!(error.to_string(), "row 1 cannot be read: it holds a cell of 16 MB or more");
+}
+
+#[test]
+fn mariadb_tls_is_verified() {
+    let Some(server) = MariaDb::tls("mariadb_tls_is_verified") else { return };
+    let mut connection = Connection::parse(&server.url("mysql")).unwrap();
+    connection.host = "localhost".into();
+    connection.encryption = Encryption::Required;
+    let error = suite::read_with(&connection, "SELECT 1 AS a").unwrap_err();
+    assert!(matches!(&error, SourceError::Tls { issuer: Some(issuer), .. } if issuer == AUTHORITY), "{error:?}");
+    connection.ca_file = server.ca_file();
+    assert_eq!(suite::read_with(&connection, "SELECT 1 AS a").unwrap(), [["1"]]);
 }

@@ -65,9 +65,7 @@ fn start_logging(cli: &Cli) -> Result<(), Error> {
 
 /// Runs a command's work beside the signals that end it. The work has threads of its own, so that a query that
 /// blocks cannot keep a signal from being heard.
-fn until_interrupted(
-    work: impl Future<Output = Result<ExitCode, Error>> + Send + 'static,
-) -> Result<ExitCode, Error> {
+fn until_interrupted(work: impl Future<Output = Result<ExitCode, Error>> + Send + 'static) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

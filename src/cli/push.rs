@@ -84,10 +84,10 @@ pub(super) async fn run(args: PushArgs, mut output: Output) -> Result<ExitCode, 
 pub(super) async fn push(path: &Path, dry_run: bool, output: &mut Output) -> Pushed {
     let mut name = None;
     let result = attempt(path, dry_run, output, &mut name).await;
-    if let Err(error) = &result {
-        tracing::error!(mapping = name, %error, "push failed");
-    }
-    Pushed { path: path.to_owned(), name, result }
+    let pushed = Pushed { path: path.to_owned(), name, result };
+    // For the log's reader; whoever looks at stderr reads the same in better words.
+    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), "push ended");
+    pushed
 }
 
 async fn attempt(path: &Path, dry_run: bool, output: &mut Output, name: &mut Option<String>) -> Result<Done, Error> {
@@ -104,12 +104,14 @@ async fn attempt(path: &Path, dry_run: bool, output: &mut Output, name: &mut Opt
     let extraction = sync::extract(&mapping, None, &progress).await?;
     let read = extraction.elapsed;
     let plan = Plan::full(extraction.patrons, &mapping.limits, mapping.target.batch_rows);
-    tracing::info!(rows = plan.patrons.rows(), rejected = plan.patrons.rejections.len(), batches = plan.batches.len(), "planned");
-    let report = if dry_run || !plan.stops.is_empty() {
-        None
-    } else {
-        Some(sync::push(&plan, &target, &progress).await)
-    };
+    tracing::info!(
+        rows = plan.patrons.rows(),
+        rejected = plan.patrons.rejections.len(),
+        batches = plan.batches.len(),
+        "planned"
+    );
+    let report =
+        if dry_run || !plan.stops.is_empty() { None } else { Some(sync::push(&plan, &target, &progress).await) };
     shown.finish();
     Ok(Done { source: mapping.source.to_string(), target: mapping.target.url.to_string(), plan, read, report })
 }

@@ -279,9 +279,15 @@ mod tests {
 
     #[test]
     fn the_three_answers_of_the_page() {
-        let all = r#"{"success":true, "summary":"100 users processed. 50 users created. 50 users updated. 0 users failed."}"#;
+        let all =
+            r#"{"success":true, "summary":"100 users processed. 50 users created. 50 users updated. 0 users failed."}"#;
         check(200, all, 100, &processed(50, 50, &[], &[]));
-        check(200, SEED_DETAILS, 3, &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]));
+        check(
+            200,
+            SEED_DETAILS,
+            3,
+            &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]),
+        );
         let unauthorised = r#"{"success": false, "summary":"Unauthorised. Check credentials."}"#;
         for status in [200, 401, 500] {
             check(status, unauthorised, 3, &Verdict::Unauthorised);
@@ -290,29 +296,45 @@ mod tests {
 
     #[test]
     fn an_empty_csv_is_processed() {
-        let none = r#"{"success":true,"summary":"0 users processed. 0 users created. 0 users updated. 0 users failed."}"#;
+        let none =
+            r#"{"success":true,"summary":"0 users processed. 0 users created. 0 users updated. 0 users failed."}"#;
         check(200, none, 0, &processed(0, 0, &[], &[]));
     }
 
     #[test]
     fn what_does_not_fit_is_unknown() {
-        let all = r#"{"success":true,"summary":"2 users processed. 2 users created. 0 users updated. 0 users failed."}"#;
+        let all =
+            r#"{"success":true,"summary":"2 users processed. 2 users created. 0 users updated. 0 users failed."}"#;
         check(200, all, 3, &unknown("3 rows were sent, and 2 were processed"));
-        let short = r#"{"success":true,"summary":"3 users processed. 1 user created. 1 user updated. 0 users failed."}"#;
+        let short =
+            r#"{"success":true,"summary":"3 users processed. 1 user created. 1 user updated. 0 users failed."}"#;
         check(200, short, 3, &unknown("3 rows were sent, and 2 were created or updated"));
-        let silent = r#"{"success":false,"summary":"3 users processed. 1 user created. 1 user updated. 1 user failed."}"#;
+        let silent =
+            r#"{"success":false,"summary":"3 users processed. 1 user created. 1 user updated. 1 user failed."}"#;
         check(200, silent, 3, &unknown("rows failed, and the answer does not say which"));
         let vague = r#"{"success":true,"summary":"Import started."}"#;
         check(200, vague, 3, &unknown("the answer does not say how many rows were processed: `Import started.`"));
         check(200, SEED_DETAILS, 4, &unknown("4 rows were sent, and 3 were processed"));
-        check(200, &SEED_DETAILS.replace("\"3\":", "\"7\":"), 3, &unknown("the answer tells of row `7`, which was not sent"));
-        check(200, &SEED_DETAILS.replace("\"3\":", "\"x\":"), 3, &unknown("the answer tells of row `x`, which was not sent"));
+        check(
+            200,
+            &SEED_DETAILS.replace("\"3\":", "\"7\":"),
+            3,
+            &unknown("the answer tells of row `7`, which was not sent"),
+        );
+        check(
+            200,
+            &SEED_DETAILS.replace("\"3\":", "\"x\":"),
+            3,
+            &unknown("the answer tells of row `x`, which was not sent"),
+        );
         check(200, &SEED_DETAILS.replace("\"3\":", "\" 1\":"), 3, &unknown("the answer tells of row 1 twice"));
         check(
             200,
             &SEED_DETAILS.replace("User Created", "User Updated"),
             3,
-            &unknown("the answer contradicts itself: `3 users processed. 1 user created. 1 user updated. 1 user failed.`"),
+            &unknown(
+                "the answer contradicts itself: `3 users processed. 1 user created. 1 user updated. 1 user failed.`",
+            ),
         );
     }
 
@@ -325,7 +347,12 @@ mod tests {
     #[test]
     fn what_is_no_json_is_unknown() {
         check(200, "", 3, &unknown("the answer is empty"));
-        check(200, "<!doctype html><title>Sign in</title>", 3, &unknown("the answer is a web page, such as a sign-in page"));
+        check(
+            200,
+            "<!doctype html><title>Sign in</title>",
+            3,
+            &unknown("the answer is a web page, such as a sign-in page"),
+        );
         check(200, &SEED_DETAILS[..60], 3, &unknown("the answer is cut off"));
         check(200, "[1]", 3, &unknown("the answer is not the JSON of an import's result"));
         check(200, "ok", 3, &unknown("the answer is not the JSON of an import's result"));
@@ -357,7 +384,12 @@ mod tests {
 
     #[test]
     fn an_import_that_answers_with_500_has_still_answered() {
-        check(500, SEED_DETAILS, 3, &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]));
+        check(
+            500,
+            SEED_DETAILS,
+            3,
+            &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]),
+        );
     }
 
     #[test]

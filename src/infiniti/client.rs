@@ -17,7 +17,7 @@ use super::answer::{Answer, Outcomes, Verdict, judge};
 use super::contract::Contract;
 use crate::error::Hint;
 use crate::mapping::{Proxy, TargetSettings};
-use crate::tls;
+use crate::tls::{self, Opening};
 
 /// One batch as the client sees it.
 pub trait Payload: std::fmt::Debug + Send + Sync + 'static {
@@ -157,7 +157,9 @@ pub enum TargetError {
         limit: Duration,
     },
     /// A gateway gave up waiting for Infiniti.
-    #[error("a gateway gave up waiting for Infiniti (status {status}); nobody knows what became of the batch's {rows} rows")]
+    #[error(
+        "a gateway gave up waiting for Infiniti (status {status}); nobody knows what became of the batch's {rows} rows"
+    )]
     GatewayTimeout {
         /// The batch's rows.
         rows: usize,
@@ -253,7 +255,8 @@ impl Target {
     /// [`TargetError::Setup`]: a `ca_file` or proxy that cannot be used.
     pub fn new(settings: &TargetSettings) -> Result<Self, TargetError> {
         let is_loopback = is_loopback(&settings.url);
-        let setup = |what: String, source: Box<dyn StdError + Send + Sync>| TargetError::Setup { what, source: Some(source) };
+        let setup =
+            |what: String, source: Box<dyn StdError + Send + Sync>| TargetError::Setup { what, source: Some(source) };
         let mut builder = Client::builder()
             .user_agent(concat!("sispush/", env!("CARGO_PKG_VERSION")))
             // A followed redirect would turn the upload into a GET that succeeds.
@@ -336,7 +339,9 @@ impl Target {
             Verdict::Processed(outcomes) => return Ok(Receipt { outcomes }),
             Verdict::Unauthorised => TargetError::Unauthorised { username: self.username.clone() },
             Verdict::Redirected(place) => TargetError::Redirected { host, place },
-            Verdict::WrongAddress(status) => TargetError::WrongAddress { url: self.address(contract).to_string(), status },
+            Verdict::WrongAddress(status) => {
+                TargetError::WrongAddress { url: self.address(contract).to_string(), status }
+            }
             Verdict::TooLarge => TargetError::TooLarge { host, rows },
             Verdict::ProxyLogin => TargetError::ProxyLogin { host },
             Verdict::Busy(status, wait) => return Err((TargetError::Busy { host, status, attempts }, wait)),
@@ -377,7 +382,9 @@ impl Target {
             rows,
         );
         Ok(match verdict {
-            Verdict::Processed(_) | Verdict::Unknown(_) if !is_whole => Verdict::Unknown("the answer is cut off".into()),
+            Verdict::Processed(_) | Verdict::Unknown(_) if !is_whole => {
+                Verdict::Unknown("the answer is cut off".into())
+            }
             verdict => verdict,
         })
     }
@@ -394,7 +401,7 @@ impl Target {
         if cause.is_certificate {
             let port = self.url.port_or_known_default().unwrap_or(443);
             let issuer = match self.url.host_str() {
-                Some(host) if self.asks_issuer => tls::issuer_of(host, port).await,
+                Some(host) if self.asks_issuer => tls::issuer(host, port, Opening::Direct).await,
                 _ => None,
             };
             return TargetError::Untrusted { host, issuer, source: cause.innermost.into() };
@@ -473,8 +480,12 @@ struct Cause {
 
 impl Cause {
     fn of(error: &reqwest::Error) -> Self {
-        let mut cause =
-            Self { is_connect: error.is_connect(), is_certificate: false, is_proxy_login: false, innermost: String::new() };
+        let mut cause = Self {
+            is_connect: error.is_connect(),
+            is_certificate: false,
+            is_proxy_login: false,
+            innermost: String::new(),
+        };
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = next {
             cause.innermost = error.to_string();

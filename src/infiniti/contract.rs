@@ -214,7 +214,10 @@ pub static USERS: Contract = Contract {
         HeaderRule {
             presence: Presence::Mandatory,
             unique: Unique::IgnoringCase,
-            ..text("username", "the matching key: must equal the username of an existing patron, or a new patron is made")
+            ..text(
+                "username",
+                "the matching key: must equal the username of an existing patron, or a new patron is made",
+            )
         },
         HeaderRule {
             kind: Kind::Boolean,
@@ -235,12 +238,18 @@ pub static USERS: Contract = Contract {
             kind: Kind::Year,
             presence: Presence::OneOfCohort,
             holders: Holders::Students,
-            ..text("graduationyear", "the year of graduation, four digits; students have this or `academiclevel`, staff neither")
+            ..text(
+                "graduationyear",
+                "the year of graduation, four digits; students have this or `academiclevel`, staff neither",
+            )
         },
         HeaderRule {
             presence: Presence::OneOfCohort,
             holders: Holders::Students,
-            ..text("academiclevel", "the import ID of an academic level (Settings > Cohorts > Academic Levels); students have this or `graduationyear`")
+            ..text(
+                "academiclevel",
+                "the import ID of an academic level (Settings > Cohorts > Academic Levels); students have this or `graduationyear`",
+            )
         },
         HeaderRule {
             unique: Unique::Exact,
@@ -250,7 +259,10 @@ pub static USERS: Contract = Contract {
         HeaderRule { kind: Kind::OneOf(&["M", "F"]), ..text("gender", "`M`, `F` or blank") },
         HeaderRule { kind: Kind::Password, ..text("password", "the default password; not needed with single sign-on") },
         text("formclass", "the form class in the current academic period; one that does not exist is created"),
-        text("presentationgrouplabel", "a presentation group that exists in Infiniti (Settings > Users > Display > Presentation Groups)"),
+        text(
+            "presentationgrouplabel",
+            "a presentation group that exists in Infiniti (Settings > Users > Display > Presentation Groups)",
+        ),
     ],
 };
 

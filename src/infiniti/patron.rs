@@ -9,7 +9,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use super::contract::{Contract, EMAILADDRESS, Header, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique};
+use super::contract::{
+    Contract, EMAILADDRESS, Header, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
+};
 use super::payload::{LinePlace, Lines, cell_value, push_cell, raw_cells, select_cells};
 use super::value::{RowPlace, Rule, canonical};
 use crate::mapping::{Extract, Input, Send, Template, Transform};
@@ -94,6 +96,9 @@ struct Record {
     line: LinePlace,
     headers: HeaderSet,
     place: RowPlace,
+    /// Headers with a value that held control characters.
+    control: HeaderSet,
+    is_staff: bool,
     is_rejected: bool,
 }
 
@@ -211,7 +216,6 @@ pub struct Builder {
     /// A hash of the barcode of every row that has one, and the row. Other unique headers would get their own.
     barcodes: Vec<(u64, u32)>,
     rejections: Vec<Rejection>,
-    warnings: BTreeMap<WarningKind, (u64, Vec<u32>)>,
     create_only: HeaderSet,
 }
 
@@ -280,7 +284,6 @@ impl Builder {
             keys: Vec::new(),
             barcodes: Vec::new(),
             rejections: Vec::new(),
-            warnings: BTreeMap::new(),
             create_only: HeaderSet::default(),
         }
     }
@@ -422,23 +425,8 @@ impl Builder {
         if let Some(hash) = barcode_hash {
             self.barcodes.push((hash, record));
         }
-        self.records.push(Record { line: self.lines.push(line), headers, place, is_rejected });
-        if !is_rejected {
-            let mut warn = |kind| {
-                let (count, first) = self.warnings.entry(kind).or_default();
-                *count += 1;
-                if first.len() < WARNING_NAMES {
-                    first.push(record);
-                }
-            };
-            if !headers.contains(LIBRARYBARCODE) {
-                warn(WarningKind::NoBarcode);
-            }
-            if is_staff == Some(true) && !headers.contains(EMAILADDRESS) {
-                warn(WarningKind::StaffWithoutAddress);
-            }
-            control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
-        }
+        let (line, is_staff) = (self.lines.push(line), is_staff == Some(true));
+        self.records.push(Record { line, headers, place, control, is_staff, is_rejected });
     }
 
     /// Puts the patrons in key order and rejects every row of a clash.
@@ -451,20 +439,9 @@ impl Builder {
         self.reject_clashes(key, &clashing_keys);
         self.reject_clashes(LIBRARYBARCODE, &clashing_barcodes);
         self.rejections.sort_by_key(|rejection| rejection.place);
-        let order =
-            self.keys.iter().map(|key| key.record).filter(|record| !self.records[*record as usize].is_rejected).collect();
-        let warnings = self
-            .warnings
-            .iter()
-            .map(|(kind, (count, first))| Warning {
-                kind: *kind,
-                count: *count,
-                usernames: first
-                    .iter()
-                    .filter_map(|record| cell(&self.lines, &self.records[*record as usize], key))
-                    .collect(),
-            })
-            .collect();
+        let is_accepted = |record: &u32| !self.records[*record as usize].is_rejected;
+        let order: Vec<u32> = self.keys.iter().map(|key| key.record).filter(is_accepted).collect();
+        let warnings = self.warnings(&order);
         Patrons {
             contract: self.contract,
             extracts: self.extracts,
@@ -475,6 +452,37 @@ impl Builder {
             order,
             create_only: self.create_only,
         }
+    }
+
+    /// What looks wrong with the patrons that are accepted.
+    fn warnings(&self, order: &[u32]) -> Vec<Warning> {
+        let mut found: BTreeMap<WarningKind, (u64, Vec<u32>)> = BTreeMap::new();
+        for number in order {
+            let mut warn = |kind| {
+                let (count, first) = found.entry(kind).or_default();
+                *count += 1;
+                if first.len() < WARNING_NAMES {
+                    first.push(*number);
+                }
+            };
+            let record = &self.records[*number as usize];
+            if !record.headers.contains(LIBRARYBARCODE) {
+                warn(WarningKind::NoBarcode);
+            }
+            if record.is_staff && !record.headers.contains(EMAILADDRESS) {
+                warn(WarningKind::StaffWithoutAddress);
+            }
+            record.control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
+        }
+        let username = |record: &u32| cell(&self.lines, &self.records[*record as usize], self.contract.key());
+        found
+            .into_iter()
+            .map(|(kind, (count, first))| Warning {
+                kind,
+                count,
+                usernames: first.iter().filter_map(username).collect(),
+            })
+            .collect()
     }
 
     fn reject_clashes(&mut self, header: Header, clashes: &[Vec<u32>]) {
@@ -794,10 +802,8 @@ mod tests {
         let patrons = patrons(extracts);
         let mut text = String::new();
         for patron in patrons.order() {
-            let values: Vec<String> = patrons
-                .values(*patron)
-                .map(|(header, value)| format!("{}={value}", USERS.rule(header).name))
-                .collect();
+            let values: Vec<String> =
+                patrons.values(*patron).map(|(header, value)| format!("{}={value}", USERS.rule(header).name)).collect();
             text.push_str(&format!("{}\n", values.join(" ")));
         }
         let name = |extract| patrons.extract_name(extract);
@@ -833,11 +839,7 @@ mod tests {
     fn a_blank_is_sent_only_if_the_mapping_says_so() {
         let headers = ["username", "enabled", "staffmember", "formclass", "gender"];
         check(
-            &[(
-                extract("staff", &headers, &[("formclass", "")]),
-                &headers,
-                &[&["a", "Y", "Y", "", ""]],
-            )],
+            &[(extract("staff", &headers, &[("formclass", "")]), &headers, &[&["a", "Y", "Y", "", ""]])],
             "username=a enabled=Y staffmember=Y formclass=\n",
         );
     }
@@ -893,11 +895,7 @@ mod tests {
                         &["Zoë", "maybe", "N", "2030", ""],
                     ],
                 ),
-                (
-                    extract("staff", &staff, &[]),
-                    &staff,
-                    &[&["b", "Y", "Y", "1"], &["ZOË", "Y", "Y", "01"]],
-                ),
+                (extract("staff", &staff, &[]), &staff, &[&["b", "Y", "Y", "1"], &["ZOË", "Y", "Y", "01"]]),
             ],
             "username=a-name-of-more-than-16-lettres enabled=Y staffmember=N graduationyear=2030\n\
              ! students 1 \"a\" clash: `librarybarcode` is the same as in staff row 1\n\
@@ -920,7 +918,10 @@ mod tests {
         assert_eq!(surname(0), "Van der Berg");
         assert_eq!(surname(1), "Zo\u{eb}");
         let control = WarningKind::ControlCharacter(USERS.header("surname").unwrap());
-        assert_eq!(patrons.warnings.iter().filter(|warning| warning.kind == control).map(|warning| warning.count).sum::<u64>(), 1);
+        assert_eq!(
+            patrons.warnings.iter().filter(|warning| warning.kind == control).map(|warning| warning.count).sum::<u64>(),
+            1
+        );
     }
 
     #[test]

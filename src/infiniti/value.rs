@@ -78,14 +78,15 @@ impl Rule {
             Self::TooLong(bytes) => format!("`{name}` is {bytes} bytes long; at most {VALUE_BYTES_MAX} are sent"),
             Self::Lookup => format!("`{name}`: the lookup has no entry for this value, and no `*`"),
             Self::Template(kind) => format!("`{name}`: the template failed: {kind}"),
-            Self::CohortMissing => {
-                "a student needs `graduationyear` or `academiclevel`, and both are blank".to_owned()
-            }
+            Self::CohortMissing => "a student needs `graduationyear` or `academiclevel`, and both are blank".to_owned(),
             Self::CohortTwice => "a student has `graduationyear` or `academiclevel`, not both".to_owned(),
             Self::CohortOfStaff => format!("`{name}` belongs to students, and this is a staff member"),
             Self::Clash(others) => {
-                let mut places: Vec<String> =
-                    others.iter().take(3).map(|place| format!("{} row {}", extract_name(place.extract), place.row)).collect();
+                let mut places: Vec<String> = others
+                    .iter()
+                    .take(3)
+                    .map(|place| format!("{} row {}", extract_name(place.extract), place.row))
+                    .collect();
                 if others.len() > places.len() {
                     places.push(format!("{} more", others.len() - places.len()));
                 }
@@ -130,11 +131,9 @@ pub fn canonical(kind: Kind, value: &str) -> Result<&str, Rule> {
             let is_year = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits >= "1000";
             is_year.then_some(digits).ok_or(Rule::Year)
         }
-        Kind::OneOf(values) => values
-            .iter()
-            .copied()
-            .find(|one| value.eq_ignore_ascii_case(one))
-            .ok_or(Rule::OneOf(values)),
+        Kind::OneOf(values) => {
+            values.iter().copied().find(|one| value.eq_ignore_ascii_case(one)).ok_or(Rule::OneOf(values))
+        }
     }
 }
 
@@ -164,9 +163,14 @@ fn all(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
     if text.is_ascii() {
         text.bytes().all(is_allowed)
     } else {
-        text.chars().all(|c| u8::try_from(c).map_or_else(|_| c.is_alphanumeric(), |byte| {
-            if byte.is_ascii() { is_allowed(byte) } else { c.is_alphanumeric() }
-        }))
+        text.chars().all(|c| {
+            u8::try_from(c).map_or_else(
+                |_| c.is_alphanumeric(),
+                |byte| {
+                    if byte.is_ascii() { is_allowed(byte) } else { c.is_alphanumeric() }
+                },
+            )
+        })
     }
 }
 
@@ -199,7 +203,19 @@ mod tests {
         for value in ["a@b.c", "o'brien+lib@school.example.edu.au", "zoë@schule.example", "a@localhost"] {
             assert_eq!(canonical(Kind::Email, value), Ok(value));
         }
-        for value in ["a", "@b.c", "a@", "a b@c.d", "a@b..c", ".a@b.c", "a..b@c.d", "a@-b.c", "a@b.c;d@e.f", "a@b@c.d", "a,b@c.d"] {
+        for value in [
+            "a",
+            "@b.c",
+            "a@",
+            "a b@c.d",
+            "a@b..c",
+            ".a@b.c",
+            "a..b@c.d",
+            "a@-b.c",
+            "a@b.c;d@e.f",
+            "a@b@c.d",
+            "a,b@c.d",
+        ] {
             assert_eq!(canonical(Kind::Email, value), Err(Rule::Email), "{value}");
         }
     }

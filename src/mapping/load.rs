@@ -151,7 +151,7 @@ fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path) -> Result<
 pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+        _ => PathBuf::new(),
     }
 }
 

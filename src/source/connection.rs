@@ -1,6 +1,7 @@
 //! How to reach a source: a URL, or an ADO.NET connection string, taken apart.
 
 mod ado;
+mod parameters;
 mod url;
 
 use std::fmt;
@@ -89,6 +90,11 @@ impl Connection {
     /// [`ConnectionError`], which never holds a password or a part of one.
     pub fn parse(text: &str) -> Result<Self, ConnectionError> {
         let text = text.trim();
+        if text.starts_with("${") && text.find('}') == Some(text.len() - 1) {
+            return Err(ConnectionError::new("the whole URL is a reference").hint(format!(
+                "write the URL out, with references for its parts where you need them, for example {EXAMPLE}"
+            )));
+        }
         if let Some((scheme, rest)) = url::scheme(text) {
             url::parse(scheme, rest)
         } else if text.contains('=') {

@@ -73,7 +73,15 @@ mod tests {
 
     #[test]
     fn floats() {
-        for (value, text) in [(0.1, "0.1"), (1.0, "1"), (-2.5, "-2.5"), (1e300, "1e300"), (1e-7, "1e-7"), (0.0, "0"), (123_456_789.0, "123456789")] {
+        for (value, text) in [
+            (0.1, "0.1"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (1e300, "1e300"),
+            (1e-7, "1e-7"),
+            (0.0, "0"),
+            (123_456_789.0, "123456789"),
+        ] {
             assert_eq!(written(|out| write_float(out, value)), text);
         }
         assert_eq!(written(|out| write_single(out, 0.1)), "0.1");

@@ -65,7 +65,8 @@ pub fn check_columns(columns: &[Column]) -> Result<(), SourceError> {
     }
     let mut names: Vec<String> = columns.iter().map(|column| column.name.to_lowercase()).collect();
     names.sort_unstable();
-    let mut twice: Vec<String> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+    let mut twice: Vec<String> =
+        names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
     twice.dedup();
     if twice.is_empty() { Ok(()) } else { Err(SourceError::DuplicateColumns { names: twice }) }
 }

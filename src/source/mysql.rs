@@ -16,11 +16,14 @@ use super::error::without_values;
 use super::format::{rewrite_float, rewrite_single};
 use super::row::{Column, RowSink};
 use super::{Connection, Encryption, Source, SourceError, check_columns, network, tls};
+use crate::tls::Opening;
 
 /// A session with MySQL or MariaDB.
 pub(super) struct MySql {
     connection: MySqlConnection,
     timeout: Duration,
+    /// Whether no query is on its way.
+    is_idle: bool,
 }
 
 impl MySql {
@@ -57,19 +60,25 @@ impl MySql {
             options = options.password(password.expose_secret());
         }
         network::check(settings, port).await?;
-        let mut connection = network::within(settings, port, MySqlConnection::connect_with(&options).boxed())
-            .await?
-            .map_err(|error| connect_error(error, settings))?;
+        let mut connection =
+            match network::within(settings, port, MySqlConnection::connect_with(&options).boxed()).await? {
+                Ok(connection) => connection,
+                Err(error) => {
+                    let error = connect_error(error, settings);
+                    return Err(tls::complete(error, &settings.host, port, Opening::MySql).await);
+                }
+            };
         for statement in session_statements(&mut connection, settings.timeout).await {
             sqlx::raw_sql(AssertSqlSafe(statement))
                 .execute(&mut connection)
                 .await
                 .map_err(|error| query_error(error, "", settings.timeout))?;
         }
-        Ok(Self { connection, timeout: settings.timeout })
+        Ok(Self { connection, timeout: settings.timeout, is_idle: true })
     }
 
     async fn read(&mut self, query: &str, sink: &mut RowSink) -> Result<(), SourceError> {
+        self.is_idle = false;
         let limit = self.timeout;
         // Prepared alone first: a prepared statement is one statement, so nothing can end the transaction, and one
         // that gives no columns (COMMIT, CALL) is never run.
@@ -93,8 +102,12 @@ impl MySql {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
                 Err(sqlx::Error::Io(error)) => {
-                    return Err(SourceError::ConnectionLost { rows: sink.row_number() - 1, message: error.to_string() });
+                    return Err(SourceError::ConnectionLost {
+                        rows: sink.row_number() - 1,
+                        message: error.to_string(),
+                    });
                 }
+                Err(sqlx::Error::Protocol(_)) => return Err(too_large(sink.row_number())),
                 Err(error) => return Err(query_error(error, query, limit)),
             };
             for (index, shape) in shapes.iter().enumerate() {
@@ -105,6 +118,8 @@ impl MySql {
                 return Ok(());
             }
         }
+        drop(rows);
+        self.is_idle = true;
         // A stopped sink has all it wants.
         let _stopped = sink.end();
         Ok(())
@@ -122,7 +137,13 @@ impl Source for MySql {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        async move { drop(self.connection.close_hard().await) }.boxed()
+        async move {
+            if self.is_idle {
+                network::close(self.connection.close()).await;
+            }
+            // Else the socket just closes, which ends the query and the transaction.
+        }
+        .boxed()
     }
 }
 
@@ -213,6 +234,14 @@ fn write_cell(row: &MySqlRow, index: usize, shape: Shape, sink: &mut RowSink) ->
     Ok(())
 }
 
+/// The driver loses its way in a row of 16 MiB and more, which the protocol sends in pieces.
+fn too_large(row: u64) -> SourceError {
+    SourceError::Unsupported {
+        what: format!("row {row} cannot be read: it holds a cell of 16 MB or more"),
+        hint: Some("leave the large column out of the query, or cut it: `LEFT(column, 1000)`".into()),
+    }
+}
+
 fn not_text(row: &MySqlRow, index: usize, shape: Shape, row_number: u64) -> SourceError {
     let column = row.column(index);
     let name = column.name().to_owned();
@@ -257,7 +286,12 @@ fn query_error(error: sqlx::Error, query: &str, limit: Duration) -> SourceError 
         other => return SourceError::Other { message: without_values(&other.to_string(), query) },
     };
     let number = database.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
-    let message = format!("{} ({number})", without_values(database.message(), query));
+    let words = match number {
+        // Unknown tables, columns and functions: names, with the database's put before them.
+        1054 | 1146 | 1305 => database.message().to_owned(),
+        _ => without_values(database.message(), query),
+    };
+    let message = format!("{words} ({number})");
     match number {
         // MariaDB's max_statement_time and MySQL's max_execution_time.
         1969 | 3024 => SourceError::Timeout { limit },

@@ -17,11 +17,7 @@ pub(super) async fn check(settings: &Connection, port: u16) -> Result<(), Source
     let host = settings.host.as_str();
     let not_resolved = |source| SourceError::NameNotResolved { host: host.to_owned(), source };
     let resolved = tokio::net::lookup_host((host, port)).await.map_err(not_resolved)?.next().is_some();
-    if resolved {
-        Ok(())
-    } else {
-        Err(not_resolved(std::io::Error::other("the name has no address")))
-    }
+    if resolved { Ok(()) } else { Err(not_resolved(std::io::Error::other("the name has no address"))) }
 }
 
 /// Waits for a connection, but not for ever.
@@ -37,6 +33,11 @@ pub(super) async fn within<T>(
             format!("no answer within {} s", CONNECT_LIMIT.as_secs()),
         ),
     })
+}
+
+/// Says goodbye to a server, so that its log has nothing to complain of, but does not wait for its answer for long.
+pub(super) async fn close<T>(closing: impl Future<Output = T>) {
+    drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
 }
 
 /// `host:port`, or the socket, for messages.

@@ -15,11 +15,14 @@ use super::error::without_values;
 use super::format::{rewrite_float, rewrite_single};
 use super::row::{Column, RowSink};
 use super::{Connection, Encryption, Source, SourceError, check_columns, line_of, network, tls};
+use crate::tls::Opening;
 
 /// A session with PostgreSQL.
 pub(super) struct Postgres {
     connection: PgConnection,
     timeout: Duration,
+    /// Whether no query is on its way.
+    is_idle: bool,
 }
 
 impl Postgres {
@@ -55,9 +58,14 @@ impl Postgres {
             options = options.password(password.expose_secret());
         }
         network::check(settings, port).await?;
-        let mut connection = network::within(settings, port, PgConnection::connect_with(&options).boxed())
-            .await?
-            .map_err(|error| connect_error(error, settings))?;
+        let mut connection = match network::within(settings, port, PgConnection::connect_with(&options).boxed()).await?
+        {
+            Ok(connection) => connection,
+            Err(error) => {
+                let error = connect_error(error, settings);
+                return Err(tls::complete(error, &settings.host, port, Opening::Postgres).await);
+            }
+        };
         let milliseconds = settings.timeout.as_millis();
         let session = format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {milliseconds}; SET lock_timeout = '30s'; \
@@ -68,10 +76,11 @@ impl Postgres {
             .execute(&mut connection)
             .await
             .map_err(|error| query_error(error, "", settings.timeout, 0))?;
-        Ok(Self { connection, timeout: settings.timeout })
+        Ok(Self { connection, timeout: settings.timeout, is_idle: true })
     }
 
     async fn read(&mut self, query: &str, sink: &mut RowSink) -> Result<(), SourceError> {
+        self.is_idle = false;
         let query = query.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
         // Prepared alone first: a prepared statement is one statement, so nothing can end the transaction, and it
         // tells the columns before the first row.
@@ -114,11 +123,16 @@ impl Postgres {
                 }
                 Ok(None) => break,
                 Err(sqlx::Error::Io(error)) => {
-                    return Err(SourceError::ConnectionLost { rows: sink.row_number() - 1, message: error.to_string() });
+                    return Err(SourceError::ConnectionLost {
+                        rows: sink.row_number() - 1,
+                        message: error.to_string(),
+                    });
                 }
                 Err(error) => return Err(query_error(error, query, self.timeout, before.len())),
             }
         }
+        drop(parts);
+        self.is_idle = true;
         // A stopped sink has all it wants.
         let _stopped = sink.end();
         Ok(())
@@ -131,8 +145,13 @@ impl Source for Postgres {
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        // Closing the socket ends the transaction, and a query that still runs; waiting for the server could hang.
-        async move { drop(self.connection.close_hard().await) }.boxed()
+        async move {
+            if self.is_idle {
+                network::close(self.connection.close()).await;
+            }
+            // Else the socket just closes, which ends the query and the transaction.
+        }
+        .boxed()
     }
 }
 

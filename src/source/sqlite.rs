@@ -134,9 +134,7 @@ fn query_error(error: rusqlite::Error, query: &str, limit: Duration) -> SourceEr
         }
         rusqlite::Error::SqliteFailure(failure, message) => match failure.code {
             ErrorCode::OperationInterrupted => SourceError::Timeout { limit },
-            ErrorCode::ReadOnly => {
-                SourceError::NotARead { line: None, message: "it would change the database".into() }
-            }
+            ErrorCode::ReadOnly => SourceError::NotARead { line: None, message: "it would change the database".into() },
             ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => {
                 SourceError::Other { message: "the file is not a SQLite database, or is damaged".into() }
             }

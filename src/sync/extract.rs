@@ -134,10 +134,9 @@ fn make_patrons(
         match message {
             Message::Columns(columns) => {
                 let Some(extract) = extracts.next() else { break };
-                builder.start(extract, &columns).map_err(|missing| ExtractError::MissingColumns {
-                    extract: extract.name.clone(),
-                    missing,
-                })?;
+                builder
+                    .start(extract, &columns)
+                    .map_err(|missing| ExtractError::MissingColumns { extract: extract.name.clone(), missing })?;
             }
             Message::Rows(block) => {
                 let taken = builder.rows(&block, left);

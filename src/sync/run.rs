@@ -64,7 +64,14 @@ pub async fn push(plan: &Plan, target: &Target, progress: &Arc<Progress>) -> Rep
                 report.unknown += receipt.unknown().len() as u64;
                 report.failed.extend(receipt.failed().iter().map(|(row, message)| failure(plan, batch, *row, message)));
                 report.accepted += rows - receipt.failed().len() as u64 - receipt.unknown().len() as u64;
-                tracing::info!(batch = report.batches, rows, created = receipt.created(), updated = receipt.updated(), failed = receipt.failed().len(), "batch answered");
+                tracing::info!(
+                    batch = report.batches,
+                    rows,
+                    created = receipt.created(),
+                    updated = receipt.updated(),
+                    failed = receipt.failed().len(),
+                    "batch answered"
+                );
             }
             Err(error) => {
                 if error.is_unknown() {
@@ -84,11 +91,7 @@ pub async fn push(plan: &Plan, target: &Target, progress: &Arc<Progress>) -> Rep
 
 fn failure(plan: &Plan, batch: &Batch, row: usize, message: &str) -> Failure {
     let patron = batch.csv.patron(row);
-    Failure {
-        username: plan.patrons.username(patron),
-        place: plan.patrons.place(patron),
-        message: message.to_owned(),
-    }
+    Failure { username: plan.patrons.username(patron), place: plan.patrons.place(patron), message: message.to_owned() }
 }
 
 /// A CSV that tells how much of it has left.

@@ -122,7 +122,8 @@ impl School {
         server.execute("mysql", "CREATE DATABASE IF NOT EXISTS bench");
         server.execute("bench", &format!("{}; SET GLOBAL local_infile = 1", self.create(" ENGINE=InnoDB")));
         let (user, password, port) = (USERNAME, PASSWORD, server.port());
-        let client = format!("mariadb --no-defaults --local-infile=1 -h 127.0.0.1 -P {port} -u {user} -p'{password}' bench");
+        let client =
+            format!("mariadb --no-defaults --local-infile=1 -h 127.0.0.1 -P {port} -u {user} -p'{password}' bench");
         let load = format!("LOAD DATA LOCAL INFILE '{}' INTO TABLE school_{}", self.tsv(), self.rows);
         run(Command::new("sh").args(["-c", &client]), &load);
         Source {
@@ -168,10 +169,28 @@ fn run(command: &mut Command, input: &str) {
 }
 
 const GIVEN: [&str; 24] = [
-    "Aroha", "Liam", "Mei", "Priya", "Omar", "Zara", "Noah", "Linh", "Ivan", "Chloe", "Tane", "Anjali", "Yusuf", "Sofia",
-    "Jack", "Hana", "Marco", "Eleni", "Wiremu", "Grace", "Deng", "Ingrid", "Kofi", "Maeve",
+    "Aroha", "Liam", "Mei", "Priya", "Omar", "Zara", "Noah", "Linh", "Ivan", "Chloe", "Tane", "Anjali", "Yusuf",
+    "Sofia", "Jack", "Hana", "Marco", "Eleni", "Wiremu", "Grace", "Deng", "Ingrid", "Kofi", "Maeve",
 ];
 const FAMILY: [&str; 20] = [
-    "Nguyen", "Smith", "Patel", "OBrien", "Chen", "Ali", "Rossi", "Papadopoulos", "Kowalski", "Williams", "Ngata", "Singh",
-    "Haddad", "Garcia", "Tanaka", "Deng", "Larsen", "Mensah", "Murphy", "Brown",
+    "Nguyen",
+    "Smith",
+    "Patel",
+    "OBrien",
+    "Chen",
+    "Ali",
+    "Rossi",
+    "Papadopoulos",
+    "Kowalski",
+    "Williams",
+    "Ngata",
+    "Singh",
+    "Haddad",
+    "Garcia",
+    "Tanaka",
+    "Deng",
+    "Larsen",
+    "Mensah",
+    "Murphy",
+    "Brown",
 ];

@@ -79,7 +79,8 @@ fn serve(stream: &TcpStream, received: &Mutex<Received>) {
         let answer = format!(
             r#"{{"success":true,"summary":"{rows} users processed. {rows} users created. 0 users updated. 0 users failed."}}"#
         );
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", answer.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", answer.len());
         writer.write_all((head + &answer).as_bytes()).expect("the client listens");
     }
 }

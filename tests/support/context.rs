@@ -165,7 +165,7 @@ users:
             (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
             (r"localhost:\d+", "localhost:[PORT]"),
             (r"\d+\.\d\d s\b", "[TIME]"),
-            (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""$1_seconds": [TIME]"#),
+            (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
             (r"\r\n", "\n"),
         ] {
             text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();

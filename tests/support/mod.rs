@@ -1,5 +1,5 @@
 //! What the tests share: servers, a sandbox, and a folder with a school in it.
-#![allow(dead_code, reason = "every test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
 
 pub mod context;
 pub mod servers;

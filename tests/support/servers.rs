@@ -275,6 +275,7 @@ impl MariaDb {
                 "--innodb-buffer-pool-size=32M",
                 "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-doublewrite=OFF",
+                "--max-allowed-packet=64M",
             ];
             server.extend(settings.map(OsString::from));
             if has_tls {

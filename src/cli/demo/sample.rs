@@ -14,7 +14,6 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 pub(in crate::cli) use mess::Finding;
-#[cfg(test)]
 use mess::Outcome;
 
 use names::{CULTURES, Culture, SHORT_FORMS};
@@ -92,7 +91,7 @@ pub(in crate::cli) struct Summary {
 
 impl Summary {
     /// How many rows a push with the shipped mapping rejects.
-    pub fn rejected(&self) -> usize {
+    pub(in crate::cli) fn rejected(&self) -> usize {
         self.mess.iter().filter(|finding| finding.outcome == Outcome::Rejected).map(|finding| finding.people).sum()
     }
 }

@@ -14,8 +14,10 @@ impl Output {
             writeln!(out, "A made-up school and a loopback Infiniti, in {}", stage.folder.display())?;
             writeln!(
                 out,
-                "  sample-sis.db  {} students and {} staff, with the mess of a real SIS",
-                summary.students, summary.staff
+                "  sample-sis.db  {} students and {} staff, with the mess of a real SIS; {} rows are wrong",
+                summary.students,
+                summary.staff,
+                summary.rejected()
             )?;
             writeln!(out, "  demo.yaml      the mapping, with comments")?;
             writeln!(out, "  .env           the password that it names")?;
@@ -35,10 +37,15 @@ impl Output {
         let mut out = self.data();
         let mapping = stage.mapping.display();
         let mut write = || -> io::Result<()> {
-            writeln!(out, "  exit code {}{}", code.number(), match code {
-                ExitCode::Rejections => ": done, but rows were rejected; they are the sample's mistakes",
-                _ => "",
-            })?;
+            writeln!(
+                out,
+                "  exit code {}{}",
+                code.number(),
+                match code {
+                    ExitCode::Rejections => ": done, but rows were rejected; they are the sample's mistakes",
+                    _ => "",
+                }
+            )?;
             writeln!(out, "\nTry next:")?;
             writeln!(out, "  sispush preview {mapping} --limit 10     who would be sent, and how")?;
             writeln!(out, "  sispush check {mapping}                  break a line of it first")?;

@@ -30,19 +30,16 @@ impl Output {
                     "name": mapping.name,
                     "problems": mapping.warnings,
                 }),
-                Err(error) => json!({ "file": path, "valid": false, "problems": error.problems(), "error": error.to_string() }),
+                Err(error) => {
+                    json!({ "file": path, "valid": false, "problems": error.problems(), "error": error.to_string() })
+                }
             })
             .collect();
         write(&mut self.data(), &json!({ "mappings": mappings })).map_err(write_failed)
     }
 
     /// The result of `push`.
-    pub(in crate::cli) fn pushed_json(
-        &mut self,
-        all: &[Pushed],
-        dry_run: bool,
-        worst: ExitCode,
-    ) -> Result<(), Error> {
+    pub(in crate::cli) fn pushed_json(&mut self, all: &[Pushed], dry_run: bool, worst: ExitCode) -> Result<(), Error> {
         let mappings: Vec<Value> = all.iter().map(|pushed| mapping(pushed, dry_run)).collect();
         write(&mut self.data(), &json!({ "exit_code": worst.number(), "mappings": mappings })).map_err(write_failed)
     }
@@ -120,10 +117,7 @@ fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
     add("batches", done.plan.batches.len().into());
     add("rejections", rejections(patrons));
     add("warnings", warnings(patrons));
-    add(
-        "left_out",
-        done.plan.left_out.iter().map(|header| Value::from(patrons.contract.rule(header).name)).collect(),
-    );
+    add("left_out", done.plan.left_out.iter().map(|header| Value::from(patrons.contract.rule(header).name)).collect());
     add("stops", done.plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
     let Some(report) = &done.report else { return fields };
     add("sent_seconds", report.elapsed.as_secs_f64().into());

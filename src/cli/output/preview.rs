@@ -17,7 +17,7 @@ impl Output {
     pub(in crate::cli) fn preview_table(&mut self, patrons: &Patrons) -> Result<(), Error> {
         let headers = filled(patrons);
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(headers.iter().map(|header| patrons.contract.rule(header).name));
         for patron in patrons.order() {
             let mut cells = vec![String::new(); headers.len()];

@@ -105,13 +105,7 @@ fn write_done(out: &mut impl Write, name: &str, done: &Done, dry_run: bool) -> i
     writeln!(out, "{STRONG}{name}{STRONG:#}: {} -> {}", done.source, done.target)?;
     let extracts: Vec<String> =
         patrons.extracts.iter().map(|extract| format!("{} {}", extract.name, number(extract.rows))).collect();
-    writeln!(
-        out,
-        "  read      {}: {} ({})",
-        counted(patrons.rows(), "row"),
-        extracts.join(", "),
-        seconds(done.read)
-    )?;
+    writeln!(out, "  read      {}: {} ({})", counted(patrons.rows(), "row"), extracts.join(", "), seconds(done.read))?;
     write_findings(out, patrons, LISTED)?;
     let left_out: Vec<String> =
         done.plan.left_out.iter().map(|header| format!("`{}`", patrons.contract.rule(header).name)).collect();

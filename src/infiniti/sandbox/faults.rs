@@ -67,11 +67,15 @@ impl FromStr for Fault {
             return Ok(Self(Spec::Reject(pattern)));
         }
         let (text, wait) = match text.split_once(':') {
-            Some((text, wait)) => (text, Some(wait.parse().map_err(|_| format!("`{wait}` is not a number of seconds"))?)),
+            Some((text, wait)) => {
+                (text, Some(wait.parse().map_err(|_| format!("`{wait}` is not a number of seconds"))?))
+            }
             None => (text, None),
         };
         let (name, times) = match text.rsplit_once('x') {
-            Some((name, times)) if !name.is_empty() && !times.is_empty() && times.bytes().all(|b| b.is_ascii_digit()) => {
+            Some((name, times))
+                if !name.is_empty() && !times.is_empty() && times.bytes().all(|b| b.is_ascii_digit()) =>
+            {
                 (name, Some(times.parse().map_err(|_| format!("`{times}` is too many times"))?))
             }
             _ => (text, None),

@@ -233,7 +233,8 @@ fn cut_answer(start: Bytes) -> Response {
 
 fn status_answer(status: u16, wait: Option<u64>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let words = if matches!(status.as_u16(), 401 | 403) { "Unauthorised. Check credentials." } else { "Fault on demand." };
+    let words =
+        if matches!(status.as_u16(), 401 | 403) { "Unauthorised. Check credentials." } else { "Fault on demand." };
     let mut answer = json(status, &result(false, words));
     if let Some(wait) = wait {
         answer.headers_mut().insert(RETRY_AFTER, wait.into());

@@ -165,7 +165,10 @@ impl Store {
                     Err(broken) => return Outcome::Failed(words(rule.name, &broken)),
                 },
             };
-            row.insert(*header, if rule.kind == Kind::Password && !value.is_empty() { "set" } else { value }.to_owned());
+            row.insert(
+                *header,
+                if rule.kind == Kind::Password && !value.is_empty() { "set" } else { value }.to_owned(),
+            );
         }
         let username = row.get(&USERS.key()).cloned().unwrap_or_default();
         if username.is_empty() {
@@ -205,7 +208,8 @@ impl Store {
             }
             cohorts += usize::from(rule.presence == Presence::OneOfCohort && filled(rule.name));
             if rule.unique == Unique::Exact && filled(rule.name) {
-                let same = |(other, held): (&String, &Patron)| other != key && held.get(rule.name) == patron.get(rule.name);
+                let same =
+                    |(other, held): (&String, &Patron)| other != key && held.get(rule.name) == patron.get(rule.name);
                 if self.kept.patrons.iter().any(same) {
                     return Some(format!("Field ({}) must be unique", rule.name));
                 }
@@ -264,7 +268,8 @@ fn answer(outcomes: &[Outcome], fault: Option<&FaultKind>) -> Value {
         Some(FaultKind::Miscount) => outcomes.len().saturating_sub(1),
         _ => outcomes.len(),
     };
-    let summary = [users(processed, "processed"), users(created, "created"), users(updated, "updated"), users(failed, "failed")];
+    let summary =
+        [users(processed, "processed"), users(created, "created"), users(updated, "updated"), users(failed, "failed")];
     let mut answer = json!({ "success": failed == 0, "summary": summary.join(" ") });
     if failed > 0 && fault != Some(&FaultKind::NoDetails) {
         answer["details"] = Value::Object(details);
@@ -305,8 +310,13 @@ mod tests {
     #[test]
     fn a_column_that_is_not_sent_stays_and_a_blank_clears() {
         let mut store = Store::default();
-        check(&mut store, &format!("{HEAD}jane,Y,N,2030,jane@x.example,1,10A\n"), r#"{"success":true,"summary":"1 user processed. 1 user created. 0 users updated. 0 users failed."}"#);
-        let updated = r#"{"success":true,"summary":"1 user processed. 0 users created. 1 user updated. 0 users failed."}"#;
+        check(
+            &mut store,
+            &format!("{HEAD}jane,Y,N,2030,jane@x.example,1,10A\n"),
+            r#"{"success":true,"summary":"1 user processed. 1 user created. 0 users updated. 0 users failed."}"#,
+        );
+        let updated =
+            r#"{"success":true,"summary":"1 user processed. 0 users created. 1 user updated. 0 users failed."}"#;
         check(&mut store, "username,formclass\njane,\n", updated);
         let jane = &store.patrons()[0];
         assert_eq!((jane["formclass"].as_str(), jane["emailaddress"].as_str()), ("", "jane@x.example"));
@@ -315,7 +325,8 @@ mod tests {
     #[test]
     fn an_empty_csv_is_fine_and_an_unknown_column_is_not() {
         let mut store = Store::default();
-        let none = r#"{"success":true,"summary":"0 users processed. 0 users created. 0 users updated. 0 users failed."}"#;
+        let none =
+            r#"{"success":true,"summary":"0 users processed. 0 users created. 0 users updated. 0 users failed."}"#;
         check(&mut store, "", none);
         check(&mut store, HEAD, none);
         check(&mut store, "username,shoesize\n", r#"{"success":false,"summary":"Unknown column (shoesize)."}"#);

@@ -307,7 +307,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use secrecy::ExposeSecret as _;
+    use secrecy::ExposeSecret;
 
     use super::super::{Connection, Encryption, Login};
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     fn password(connection: &Connection) -> Option<&str> {
-        connection.password.as_ref().map(|password| password.expose_secret())
+        connection.password.as_ref().map(ExposeSecret::expose_secret)
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         );
         assert_eq!((&*connection.username, password(&connection)), ("svc", Some("a=b==")));
         assert_eq!((connection.encryption, connection.trust_server_certificate), (Encryption::Required, true));
-        assert_eq!(connection.timeout, Duration::from_secs(120));
+        assert_eq!(connection.timeout, Duration::from_mins(2));
 
         let connection = parsed(r"server = SIS\SQL2019 ; DATABASE=tass; Trusted_Connection=yes");
         assert_eq!(

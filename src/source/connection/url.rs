@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 
 use super::{
-    Connection, ConnectionError, EXAMPLE, Encryption, Engine, Login, PASSWORD_KEY, local_host, nearest,
-    outside_references, parse_integrated, parse_yes_no, path, split_outside,
+    Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, local_host, nearest, outside_references,
+    parameters, path, split_outside,
 };
 
-type Result<T> = std::result::Result<T, ConnectionError>;
+pub(super) type Result<T> = std::result::Result<T, ConnectionError>;
 
 /// Every scheme, with its engine.
 const SCHEMES: [(&str, Engine); 7] = [
@@ -75,7 +75,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Connection> {
         return Err(special_character("a `/` or `@` stands after the host where only the database's name belongs"));
     }
     connection.database = decoded(database)?.into_owned();
-    let encryption = parse_parameters(&mut connection, query, user_is_given)?;
+    let encryption = parameters::parse(&mut connection, query, user_is_given)?;
     complete(connection, encryption)
 }
 
@@ -153,179 +153,6 @@ fn parse_place(connection: &mut Connection, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every parameter's name as we write it, with the other names that drivers have for it.
-const PARAMETERS: [(&str, &[&str]); 13] = [
-    ("username", &["user", "uid", "user_id"]),
-    ("password", &["pwd"]),
-    ("database", &["dbname"]),
-    ("encryption", &["encrypt"]),
-    ("sslmode", &["ssl_mode"]),
-    ("trust_server_certificate", &["trustservercertificate"]),
-    ("ca_file", &["sslrootcert", "ssl_ca"]),
-    ("instance", &["instancename", "instance_name"]),
-    ("login", &[]),
-    ("integrated_security", &["integratedsecurity", "trusted_connection"]),
-    ("host", &["server"]),
-    ("socket", &["unix_socket"]),
-    // Understood and left out: we give our own.
-    ("application_name", &["applicationname", "app_name", "connect_timeout", "charset", "applicationintent"]),
-];
-
-/// Reads the parameters into the connection and gives the encryption if one of them says it.
-fn parse_parameters(connection: &mut Connection, query: &str, user_is_given: bool) -> Result<Option<Encryption>> {
-    let mut encryption = None;
-    let mut seen: Vec<&str> = if user_is_given { vec!["username"] } else { Vec::new() };
-    if connection.password.is_some() {
-        seen.push("password");
-    }
-    let mut rest = query;
-    while !rest.is_empty() {
-        let pair;
-        (pair, rest) = split_outside(rest, &['&']).map_or((rest, ""), |(pair, _, rest)| (pair, rest));
-        if pair.is_empty() {
-            continue;
-        }
-        let (written, value) = split_outside(pair, &['=']).map_or((pair, ""), |(name, _, value)| (name, value));
-        let name = known_parameter(written, seen.last() == Some(&"password"))?;
-        if seen.contains(&name) {
-            return Err(ConnectionError::new(format!("`{name}` is given twice")));
-        }
-        seen.push(name);
-        let value = decoded(value)?.into_owned();
-        let wrong = |expected: &str| {
-            Err(ConnectionError::new(format!("`{name}` has a value that is not understood"))
-                .hint(format!("write {expected}")))
-        };
-        let engine = connection.engine;
-        let for_sql_server = || {
-            if engine == Engine::SqlServer {
-                Ok(())
-            } else {
-                Err(ConnectionError::new(format!("`{name}` is for SQL Server only")))
-            }
-        };
-        match name {
-            "username" => connection.username = value,
-            "password" => connection.password = Some(SecretString::from(value)),
-            "database" => connection.database = value,
-            "encryption" => {
-                encryption = Some(parse_encryption(engine, &value)?);
-            }
-            "sslmode" => encryption = Some(parse_ssl_mode(connection, &value)?),
-            "trust_server_certificate" => match parse_yes_no(&value) {
-                Some(yes) => connection.trust_server_certificate |= yes,
-                None => return wrong("`true` or `false`"),
-            },
-            "ca_file" => connection.ca_file = path(&value),
-            "instance" => {
-                for_sql_server()?;
-                connection.instance = Some(value).filter(|instance| !instance.is_empty());
-            }
-            "login" => {
-                for_sql_server()?;
-                connection.login = match value.to_ascii_lowercase().as_str() {
-                    "windows" => Login::Windows,
-                    "database" | "sql" => Login::Database,
-                    _ => return wrong("`windows` or `database`"),
-                };
-            }
-            "integrated_security" => {
-                for_sql_server()?;
-                match parse_integrated(&value) {
-                    Some(login) => connection.login = login,
-                    None => return wrong("`true` or `false`"),
-                }
-            }
-            "host" if value.starts_with('/') => connection.socket = path(&value),
-            "host" => connection.host = value,
-            "socket" if engine == Engine::SqlServer => {
-                return Err(ConnectionError::new("SQL Server has no sockets"));
-            }
-            "socket" => connection.socket = path(&value),
-            _ => {}
-        }
-    }
-    Ok(encryption)
-}
-
-fn known_parameter(written: &str, after_password: bool) -> Result<&'static str> {
-    let name = written.to_ascii_lowercase().replace('-', "_");
-    if let Some((ours, _)) = PARAMETERS.iter().find(|(ours, others)| *ours == name || others.contains(&&*name)) {
-        return Ok(ours);
-    }
-    let near = nearest(
-        &name,
-        PARAMETERS.iter().flat_map(|(ours, others)| std::iter::once(*ours).chain(others.iter().copied())),
-    );
-    // What no one would write as a name, or follows a password, may be a part of the password.
-    let like_a_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    if near.is_none() && (after_password || !like_a_name) {
-        return Err(special_character("after the `?` stands something that is no parameter"));
-    }
-    let hint = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            "the parameters are `instance`, `encryption`, `trust_server_certificate`, `ca_file`, `login`, `sslmode`, \
-                 `host`, `socket`, `username`, `password` and `database`"
-                .to_owned()
-        }
-    };
-    Err(ConnectionError::new(format!("unknown parameter `{written}`")).hint(hint))
-}
-
-fn parse_encryption(engine: Engine, value: &str) -> Result<Encryption> {
-    let sql_server = engine == Engine::SqlServer;
-    Ok(match value.to_ascii_lowercase().as_str() {
-        "required" | "require" | "true" | "yes" | "on" | "mandatory" => Encryption::Required,
-        "preferred" | "prefer" => Encryption::Preferred,
-        "off" | "disable" | "disabled" => Encryption::Off,
-        "strict" if sql_server => Encryption::Strict,
-        "login" if sql_server => Encryption::Login,
-        // SQL Server's drivers still encrypt the login then.
-        "false" | "no" | "optional" => {
-            if sql_server {
-                Encryption::Login
-            } else {
-                Encryption::Off
-            }
-        }
-        "strict" | "login" => {
-            return Err(ConnectionError::new("this level of encryption is for SQL Server only")
-                .hint("write `required`, `preferred` or `off`"));
-        }
-        _ => {
-            return Err(ConnectionError::new("`encryption` has a value that is not understood").hint(if sql_server {
-                "write `strict`, `required`, `preferred`, `login` or `off`"
-            } else {
-                "write `required`, `preferred` or `off`"
-            }));
-        }
-    })
-}
-
-/// PostgreSQL's words, and MySQL's.
-fn parse_ssl_mode(connection: &mut Connection, value: &str) -> Result<Encryption> {
-    Ok(match value.to_ascii_lowercase().replace('_', "-").as_str() {
-        "disable" | "disabled" => Encryption::Off,
-        "allow" | "prefer" | "preferred" => Encryption::Preferred,
-        "require" | "required" => {
-            connection.trust_server_certificate = true;
-            Encryption::Required
-        }
-        "verify-full" | "verify-identity" => Encryption::Required,
-        "verify-ca" => {
-            return Err(ConnectionError::new(
-                "`sslmode=verify-ca` is not supported: it would not check the host's name",
-            )
-            .hint("write `sslmode=verify-full`"));
-        }
-        _ => {
-            return Err(ConnectionError::new("`sslmode` has a value that is not understood")
-                .hint("write `verify-full`, `require`, `prefer` or `disable`"));
-        }
-    })
-}
-
 /// `sqlite:data/sis.db`, `sqlite:C:\SIS\sis.db`, `sqlite:///srv/sis.db`. Only the form with `//` is percent-decoded, as
 /// only that is a URL.
 fn parse_sqlite(rest: &str) -> Result<Connection> {
@@ -358,7 +185,7 @@ fn parse_sqlite(rest: &str) -> Result<Connection> {
 }
 
 /// Percent-decoding; references stay as they are.
-fn decoded(text: &str) -> Result<Cow<'_, str>> {
+pub(super) fn decoded(text: &str) -> Result<Cow<'_, str>> {
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
     }
@@ -378,7 +205,7 @@ fn decoded(text: &str) -> Result<Cow<'_, str>> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| wrong())
 }
 
-fn special_character(message: &str) -> ConnectionError {
+pub(super) fn special_character(message: &str) -> ConnectionError {
     ConnectionError::new(message)
         .hint(format!("if the password holds a special character, {PASSWORD_KEY}; or percent-encode it (`@` is `%40`, `#` is `%23`, `/` is `%2F`, `%` is `%25`)"))
 }
@@ -400,7 +227,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use secrecy::ExposeSecret as _;
+    use secrecy::ExposeSecret;
 
     use super::super::{Connection, Encryption, Engine, Login};
 
@@ -409,7 +236,7 @@ mod tests {
     }
 
     fn password(connection: &Connection) -> Option<&str> {
-        connection.password.as_ref().map(|password| password.expose_secret())
+        connection.password.as_ref().map(ExposeSecret::expose_secret)
     }
 
     #[test]
@@ -540,6 +367,7 @@ mod tests {
             "sqlite:",
             "sqlite::memory:",
             "hello",
+            "${SIS_URL}",
         ]
         .map(|text| {
             let error = Connection::parse(text).unwrap_err();
@@ -565,6 +393,7 @@ mod tests {
         sqlite:: the URL names no file | write `sqlite:PATH`, for example `sqlite:sis.db`
         sqlite::memory:: the URL names no file | write `sqlite:PATH`, for example `sqlite:sis.db`
         hello: this is neither a URL nor a connection string | write for example `mssql://sis.example.local/Synergetic`, or an ADO.NET connection string such as `Server=host\instance;Database=name`
+        ${SIS_URL}: the whole URL is a reference | write the URL out, with references for its parts where you need them, for example `mssql://sis.example.local/Synergetic`
         ");
     }
 
@@ -598,7 +427,7 @@ mod tests {
         #[test]
         fn an_encoded_password_comes_back(password in "\\PC{0,12}") {
             prop_assume!(!password.contains("${"));
-            let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = password.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
             let connection = parsed(&format!("mysql://u:{encoded}@h/d"));
             prop_assert_eq!(super::tests::password(&connection), Some(&*password));
         }

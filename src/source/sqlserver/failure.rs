@@ -90,6 +90,12 @@ pub(super) fn explain_login(error: Error, connection: &Connection, address: &str
     match error {
         Error::Server(error) => explain_server(&error, "", &connection.database, 0),
         Error::Tls(reason) => tls(short(&reason)),
+        // What rustls finds wrong with the other side.
+        Error::Io { kind: IoErrorKind::InvalidData, message } => tls(if message.contains("ProtocolVersion") {
+            format!("{message}: the server is too old for TLS 1.2")
+        } else {
+            message
+        }),
         // Before the login the only protocol there is to disagree about is the level of encryption.
         Error::Protocol(_) if wants_tls => {
             tls("the server does not offer the level of encryption that is asked for".to_owned())
@@ -111,11 +117,15 @@ pub(super) fn explain_login(error: Error, connection: &Connection, address: &str
     }
 }
 
-/// The driver's reason without its advice, which is for programmers.
+/// The driver's reason without its advice, which is for programmers; with ours where the host's name is the matter.
 fn short(reason: &str) -> String {
     let end = reason.find(" To connect anyway you can").unwrap_or(reason.len());
-    reason[..end]
+    let reason = reason[..end]
         .trim_start_matches("the server's certificate was rejected during the TLS handshake: ")
-        .trim_end_matches('.')
-        .to_owned()
+        .trim_end_matches('.');
+    if reason.contains("not valid for name") || reason.contains("NotValidForName") {
+        format!("{reason}; write the host in `source.url` as the certificate names it")
+    } else {
+        reason.to_owned()
+    }
 }

@@ -12,7 +12,9 @@ use tokio_util::compat::TokioAsyncWriteCompatExt as _;
 
 use super::failure::explain_login;
 use super::{Session, browser};
+use crate::source::tls;
 use crate::source::{Connection, Encryption, Login, SourceError};
+use crate::tls::Opening;
 
 /// SQL Server's own port.
 const PORT: u16 = 1433;
@@ -42,7 +44,8 @@ pub(super) async fn connect(connection: &Connection) -> Result<Session, SourceEr
         config.port(port);
         let address = address(&host, port);
         let stream = open(&host, port).await?;
-        match Client::connect(config.clone(), stream.compat_write()).await {
+        // On the heap: the driver's future is large.
+        match Box::pin(Client::connect(config.clone(), stream.compat_write())).await {
             Ok(session) => return Ok(session),
             Err(Error::Routing { host: next_host, port: next_port }) if routes < ROUTES_MAX => {
                 (host, port) = (next_host, next_port);
@@ -54,7 +57,12 @@ pub(super) async fn connect(connection: &Connection) -> Result<Session, SourceEr
                 config.encryption(EncryptionLevel::NotSupported);
                 routes += 1;
             }
-            Err(error) => return Err(explain_login(error, connection, &address)),
+            Err(error) => {
+                let strict = connection.encryption == Encryption::Strict;
+                let opening = if strict { Opening::Strict } else { Opening::Packets };
+                let error = explain_login(error, connection, &address);
+                return Err(tls::complete(error, &host, port, opening).await);
+            }
         }
     }
 }
@@ -80,10 +88,9 @@ fn configure(connection: &Connection) -> Result<Config, SourceError> {
     if connection.trust_server_certificate {
         config.trust_cert();
     } else if let Some(path) = &connection.ca_file {
-        let authority = std::fs::read(path).map_err(|error| SourceError::Tls {
-            host: connection.host.clone(),
-            reason: format!("could not read the authority's certificate `{}`: {error}", path.display()),
-            issuer: None,
+        let authority = std::fs::read(path).map_err(|error| SourceError::Unsupported {
+            what: format!("could not read `source.ca_file` (`{}`): {error}", path.display()),
+            hint: Some("name a PEM file that this account may read".into()),
         })?;
         config.trust_cert_ca_bundle(authority);
     } else if !verified {

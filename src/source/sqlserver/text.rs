@@ -259,9 +259,9 @@ mod tests {
 
     use super::*;
 
-    fn text(data: ColumnData<'static>) -> String {
+    fn text(data: &ColumnData<'static>) -> String {
         let mut out = String::new();
-        write(&mut out, &data, Kind::Plain).unwrap();
+        write(&mut out, data, Kind::Plain).unwrap();
         out
     }
 
@@ -281,30 +281,30 @@ mod tests {
             (99_999_999_999_999_999_999_999_999_999_999_999_999, 38, "0.99999999999999999999999999999999999999"),
             (-99_999_999_999_999_999_999_999_999_999_999_999_999, 0, "-99999999999999999999999999999999999999"),
         ] {
-            assert_eq!(text(ColumnData::Numeric(Some(Numeric::new_with_scale(value, scale)))), expected);
+            assert_eq!(text(&ColumnData::Numeric(Some(Numeric::new_with_scale(value, scale)))), expected);
         }
     }
 
     #[test]
     fn dates_and_times() {
-        assert_eq!(text(ColumnData::Date(Some(Date::new(0)))), "0001-01-01");
-        assert_eq!(text(ColumnData::Date(Some(Date::new(739_674)))), "2026-02-28");
-        assert_eq!(text(ColumnData::Date(Some(Date::new(3_652_058)))), "9999-12-31");
-        assert_eq!(text(ColumnData::DateTime(Some(DateTime::new(-53_690, 0)))), "1753-01-01T00:00:00");
-        assert_eq!(text(ColumnData::DateTime(Some(DateTime::new(0, 1)))), "1900-01-01T00:00:00.003");
-        assert_eq!(text(ColumnData::DateTime(Some(DateTime::new(0, 2)))), "1900-01-01T00:00:00.007");
-        assert_eq!(text(ColumnData::DateTime(Some(DateTime::new(0, 25_919_999)))), "1900-01-01T23:59:59.997");
-        assert_eq!(text(ColumnData::SmallDateTime(Some(SmallDateTime::new(46_079, 605)))), "2026-02-28T10:05:00");
-        assert_eq!(text(ColumnData::Time(Some(Time::new(863_999_999_999, 7)))), "23:59:59.9999999");
-        assert_eq!(text(ColumnData::Time(Some(Time::new(0, 0)))), "00:00:00");
+        assert_eq!(text(&ColumnData::Date(Some(Date::new(0)))), "0001-01-01");
+        assert_eq!(text(&ColumnData::Date(Some(Date::new(739_674)))), "2026-02-28");
+        assert_eq!(text(&ColumnData::Date(Some(Date::new(3_652_058)))), "9999-12-31");
+        assert_eq!(text(&ColumnData::DateTime(Some(DateTime::new(-53_690, 0)))), "1753-01-01T00:00:00");
+        assert_eq!(text(&ColumnData::DateTime(Some(DateTime::new(0, 1)))), "1900-01-01T00:00:00.003");
+        assert_eq!(text(&ColumnData::DateTime(Some(DateTime::new(0, 2)))), "1900-01-01T00:00:00.007");
+        assert_eq!(text(&ColumnData::DateTime(Some(DateTime::new(0, 25_919_999)))), "1900-01-01T23:59:59.997");
+        assert_eq!(text(&ColumnData::SmallDateTime(Some(SmallDateTime::new(46_079, 605)))), "2026-02-28T10:05:00");
+        assert_eq!(text(&ColumnData::Time(Some(Time::new(863_999_999_999, 7)))), "23:59:59.9999999");
+        assert_eq!(text(&ColumnData::Time(Some(Time::new(0, 0)))), "00:00:00");
         let utc = DateTime2::new(Date::new(739_674), Time::new(8 * 3600 * 1000 + 250, 3));
-        assert_eq!(text(ColumnData::DateTime2(Some(utc))), "2026-02-28T08:00:00.25");
+        assert_eq!(text(&ColumnData::DateTime2(Some(utc))), "2026-02-28T08:00:00.25");
         assert_eq!(
-            text(ColumnData::DateTimeOffset(Some(DateTimeOffset::new(utc, 120)))),
+            text(&ColumnData::DateTimeOffset(Some(DateTimeOffset::new(utc, 120)))),
             "2026-02-28T10:00:00.25+02:00"
         );
         assert_eq!(
-            text(ColumnData::DateTimeOffset(Some(DateTimeOffset::new(utc, -570)))),
+            text(&ColumnData::DateTimeOffset(Some(DateTimeOffset::new(utc, -570)))),
             "2026-02-27T22:30:00.25-09:30"
         );
     }
@@ -316,7 +316,7 @@ mod tests {
         for number in 0..=3_652_058 {
             expected.clear();
             write_date(&mut expected, year, month, day);
-            assert_eq!(text(ColumnData::Date(Some(Date::new(number)))), expected);
+            assert_eq!(text(&ColumnData::Date(Some(Date::new(number)))), expected);
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let last = match month {
                 2 => 28 + u8::from(leap),
@@ -333,15 +333,15 @@ mod tests {
 
     #[test]
     fn the_rest() {
-        assert_eq!(text(ColumnData::U8(Some(255))), "255");
-        assert_eq!(text(ColumnData::I64(Some(i64::MIN))), "-9223372036854775808");
-        assert_eq!(text(ColumnData::F32(Some(0.1))), "0.1");
-        assert_eq!(text(ColumnData::F64(Some(0.1))), "0.1");
-        assert_eq!(text(ColumnData::Bit(Some(true))) + &text(ColumnData::Bit(Some(false))), "YN");
-        assert_eq!(text(ColumnData::String(Some(" é ".into()))), " é ");
-        assert_eq!(text(ColumnData::String(None)), "");
+        assert_eq!(text(&ColumnData::U8(Some(255))), "255");
+        assert_eq!(text(&ColumnData::I64(Some(i64::MIN))), "-9223372036854775808");
+        assert_eq!(text(&ColumnData::F32(Some(0.1))), "0.1");
+        assert_eq!(text(&ColumnData::F64(Some(0.1))), "0.1");
+        assert_eq!(text(&ColumnData::Bit(Some(true))) + &text(&ColumnData::Bit(Some(false))), "YN");
+        assert_eq!(text(&ColumnData::String(Some(" é ".into()))), " é ");
+        assert_eq!(text(&ColumnData::String(None)), "");
         let guid = tiberius::Uuid::from_u128(0xABCD);
-        assert_eq!(text(ColumnData::Guid(Some(guid))), "00000000-0000-0000-0000-00000000abcd");
+        assert_eq!(text(&ColumnData::Guid(Some(guid))), "00000000-0000-0000-0000-00000000abcd");
         assert_eq!(
             write(&mut String::new(), &ColumnData::Binary(Some(b"x".as_slice().into())), Kind::Variant),
             Err(Problem::Binary)
