@@ -95,8 +95,7 @@ impl Error {
         match self {
             Self::Mapping(_) | Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
             Self::Source(_) => ExitCode::Source,
-            // Nothing was contacted yet.
-            Self::Target(TargetError::Setup { .. }) => ExitCode::Usage,
+            Self::Target(error) if error.is_settings() => ExitCode::Usage,
             Self::Target(_) => ExitCode::Target,
             Self::Interrupted => ExitCode::Interrupted,
         }

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::infiniti::sandbox::Fault;
-
 /// Reads patrons from a school's SIS database and pushes them to Concord Infiniti.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110, disable_help_subcommand = true)]
@@ -120,10 +118,11 @@ pub(super) struct SandboxArgs {
     /// Keep the patrons in this file from one start to the next.
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
-    /// A fault to show: 401 or another status, cut, cut-upload=N, hang, html, redirect, badjson, miscount, nodetails,
-    /// reject=PATTERN; each may end with xN for the first N requests only, as in 503x2.
-    #[arg(long, value_name = "SPEC", value_delimiter = ',')]
-    pub(super) fail: Vec<Fault>,
+    /// Faults to show, separated by commas: a status (503), cut, cut-upload=BYTES, hang, html, redirect, badjson,
+    /// miscount, nodetails, reject=PATTERN; with xN for the first N imports only (503x2), and a status with :SECONDS
+    /// for Retry-After (503x2:5).
+    #[arg(long, value_name = "SPEC")]
+    pub(super) fail: Vec<String>,
 }
 
 /// How results are printed.

@@ -1,400 +1,440 @@
-//! What Infiniti's answers mean: status and body judged together. No I/O.
+//! What an answer of Infiniti means: status, headers and body are judged together. No I/O, no clock.
 //!
-//! Only what Infiniti said counts: whatever cannot be read, or contradicts what was sent, is unknown, and an unknown row
-//! is never taken for accepted. Source: the vendor's page on patron accounts, "Results of Processing".
+//! | answer | verdict |
+//! |---|---|
+//! | 2xx, `success: true`, as many processed as sent, none failed | every row accepted |
+//! | 2xx (400 and 422 too), `success: false` with `details` | each row by its own outcome; a row that is missing is unknown |
+//! | 2xx, anything else | unknown |
+//! | 401, 403, or a body that says `Unauthorised` | credentials refused |
+//! | 3xx | redirected; nothing was imported |
+//! | 404, 405, 410 | wrong address |
+//! | 407 | the proxy wants a login |
+//! | 413 | too large |
+//! | 429, 503 | busy; to be tried again after `Retry-After` |
+//! | 408, 504, 524 | unknown: a gateway gave up waiting, the import may still be running |
+//! | other 4xx | refused |
+//! | other | unknown |
+//!
+//! Unknown is the answer to every doubt: a row counts as accepted only if Infiniti said so (design 5).
 
-use std::collections::BTreeMap;
+mod body;
+
+use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use jiff::Timestamp;
 
-/// An HTTP answer, as far as its meaning goes.
-#[derive(Clone, Copy, Debug)]
+use body::{Counts, Details, Import};
+
+/// The parts of an HTTP answer that matter.
+#[derive(Clone, Copy)]
 pub struct Answer<'a> {
-    /// The status code.
+    /// The status.
     pub status: u16,
-    /// `Location`.
+    /// The header `Location`.
     pub location: Option<&'a str>,
-    /// `Retry-After`, read: how long to wait.
-    pub retry_after: Option<Duration>,
-    /// The body, whole.
+    /// The header `Retry-After`.
+    pub retry_after: Option<&'a str>,
+    /// The header `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// The whole body.
     pub body: &'a [u8],
 }
 
-/// What an answer says of the batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The body may repeat what was sent.
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an answer means.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Infiniti processed the batch and said what became of every row, or of nearly every one.
-    Processed(Outcomes),
-    /// The credentials were refused; nothing was imported.
-    Unauthorised,
-    /// Sent elsewhere: to this host or path. Nothing was imported.
-    Redirected(String),
-    /// Nothing at this address takes an import.
-    WrongAddress(u16),
-    /// The upload is too large; nothing was imported.
-    TooLarge,
-    /// The proxy wants a login; nothing reached Infiniti.
+    /// Infiniti said what became of the rows.
+    Rows(Outcomes),
+    /// The credentials are wrong, or the account may not import.
+    CredentialsRefused,
+    /// Somewhere else was pointed to. Nothing was imported.
+    Redirected {
+        /// The host pointed to, if it is another one.
+        host: Option<String>,
+        /// Whether the path pointed to looks like a login page.
+        login: bool,
+    },
+    /// There is no import at that address.
+    WrongAddress,
+    /// A proxy on the way wants a login.
     ProxyLogin,
-    /// Too busy; nothing was imported. Come back after a while.
-    Busy(u16, Option<Duration>),
-    /// Refused by another status; nothing was imported.
-    Refused(u16),
-    /// A gateway gave up waiting: the import may still be running.
-    GatewayTimeout(u16),
-    /// Nobody knows what became of the rows, for this reason.
-    Unknown(String),
+    /// The batch is larger than Infiniti, or a proxy, takes.
+    TooLarge,
+    /// Not now. Nothing was imported.
+    Busy {
+        /// When to come back, if that was said.
+        retry_after: Option<RetryAfter>,
+    },
+    /// The request as a whole was refused.
+    Refused {
+        /// Infiniti's words.
+        words: Option<Words>,
+    },
+    /// What became of the rows cannot be told. None counts as accepted, but some may have been.
+    Unknown {
+        /// Why.
+        doubt: Doubt,
+        /// Infiniti's words.
+        words: Option<Words>,
+    },
 }
 
 /// What became of the rows of a batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// New patrons.
-    pub created: u64,
-    /// Patrons that were there.
-    pub updated: u64,
-    /// Rows that failed, counted from 0, with Infiniti's words.
-    pub failed: Vec<(usize, String)>,
-    /// Rows of which nothing, or nothing that fits, was said; counted from 0.
+    /// Patrons created, in Infiniti's count.
+    pub created: usize,
+    /// Patrons updated, in Infiniti's count.
+    pub updated: usize,
+    /// Rows that failed, in order.
+    pub failed: Vec<FailedRow>,
+    /// Rows of which nothing, or nothing clear, was said: positions in the batch from 0, in order.
     pub unknown: Vec<usize>,
 }
 
-/// Judges the answer to a batch of `rows` rows.
-pub fn judge(answer: &Answer<'_>, rows: usize) -> Verdict {
-    let body = Body::read(answer.body);
-    if matches!(answer.status, 401 | 403) || body.as_ref().is_ok_and(Body::is_unauthorised) {
-        return Verdict::Unauthorised;
+/// A row that Infiniti did not accept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRow {
+    /// Its position in the batch, from 0.
+    pub row: usize,
+    /// Infiniti's reason.
+    pub message: Words,
+}
+
+/// Words of the server: one line, bounded in length, without control characters.
+///
+/// They may repeat a value of a row. `Display` shows them to the person at the console; `Debug` does not, so that no log
+/// line holds them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Words(String);
+
+impl Words {
+    /// The most characters that are kept.
+    pub const LENGTH_MAX: usize = 200;
+
+    /// Tidies words of the server. `None` if nothing remains.
+    pub fn new(text: &str) -> Option<Self> {
+        let mut words = String::new();
+        let mut length = 0;
+        // A control character parts words as a space does; a bidirectional mark would let a message rewrite its line.
+        let visible =
+            text.split(|c: char| c.is_whitespace() || c.is_control() || is_format(c)).filter(|word| !word.is_empty());
+        for (index, word) in visible.enumerate() {
+            for c in (index > 0).then_some(' ').into_iter().chain(word.chars()) {
+                if length == Self::LENGTH_MAX {
+                    words.push('…');
+                    return Some(Self(words));
+                }
+                words.push(c);
+                length += 1;
+            }
+        }
+        (!words.is_empty()).then_some(Self(words))
     }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Words({} bytes)", self.0.len())
+    }
+}
+
+/// Why nobody can tell what became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// No answer came in time. The import may still be running.
+    TimedOut {
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// A gateway between us and Infiniti gave up waiting. The import may still be running.
+    GatewayTimeout {
+        /// The status of its answer.
+        status: u16,
+    },
+    /// The connection ended after the upload had begun.
+    ConnectionLost,
+    /// The answer ended in the middle.
+    CutOff,
+    /// The answer is empty.
+    Empty,
+    /// The answer is a web page.
+    Html,
+    /// The answer is not JSON.
+    NotJson,
+    /// The answer is longer than any that makes sense.
+    TooLong,
+    /// The answer is JSON, but not an answer of the import.
+    NotAnAnswer,
+    /// The summary has no count of processed rows.
+    Summary,
+    /// Another number of rows was processed than was sent.
+    Miscount {
+        /// Rows sent.
+        sent: usize,
+        /// Rows processed, by the summary.
+        processed: usize,
+    },
+    /// Rows failed, and it is not said which.
+    NoDetails,
+    /// The details speak of rows that are not in the batch, so none of their numbers can be trusted.
+    RowNumbers,
+    /// The counts of the summary contradict the details, or each other.
+    Contradiction,
+    /// The server, or a gateway, failed.
+    ServerError {
+        /// The status of its answer.
+        status: u16,
+    },
+}
+
+impl Doubt {
+    /// Whether nobody waited for the end of the import, so that it may still be running.
+    pub fn is_timeout(self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::GatewayTimeout { .. })
+    }
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut { limit } => write!(f, "no answer came within {} s", limit.as_secs_f64()),
+            Self::GatewayTimeout { status } => write!(f, "a gateway gave up waiting for Infiniti (status {status})"),
+            Self::ConnectionLost => f.write_str("the connection ended after the upload had begun"),
+            Self::CutOff => f.write_str("the answer is cut off"),
+            Self::Empty => f.write_str("the answer is empty"),
+            Self::Html => f.write_str("a web page came in place of an answer of the import"),
+            Self::NotJson => f.write_str("the answer is not JSON"),
+            Self::TooLong => f.write_str("the answer is too long"),
+            Self::NotAnAnswer => f.write_str("the answer is JSON, but not an answer of the import"),
+            Self::Summary => f.write_str("the answer does not say how many rows were processed"),
+            Self::Miscount { sent, processed } => write!(f, "{sent} rows were sent, but {processed} processed"),
+            Self::NoDetails => f.write_str("rows failed, but the answer does not say which"),
+            Self::RowNumbers => f.write_str("the answer speaks of rows that were not sent"),
+            Self::Contradiction => f.write_str("the counts in the answer contradict each other"),
+            Self::ServerError { status } => write!(f, "the server failed (status {status})"),
+        }
+    }
+}
+
+/// When to come back, as the server said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After so long.
+    Delay(Duration),
+    /// At that time.
+    Time(Timestamp),
+}
+
+impl RetryAfter {
+    /// The longest wait that is honoured.
+    pub const WAIT_MAX: Duration = Duration::from_mins(2);
+
+    /// How long to wait from `now`; at most [`Self::WAIT_MAX`].
+    pub fn wait(self, now: Timestamp) -> Duration {
+        let wait = match self {
+            Self::Delay(delay) => delay,
+            Self::Time(time) => Duration::try_from(time.duration_since(now)).unwrap_or_default(),
+        };
+        wait.min(Self::WAIT_MAX)
+    }
+
+    /// Reads the header: seconds, or an HTTP date.
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number too large to read is a long wait, not a missing one.
+            return Some(Self::Delay(text.parse().map_or(Self::WAIT_MAX, Duration::from_secs)));
+        }
+        jiff::fmt::rfc2822::parse(text).ok().map(|time| Self::Time(time.timestamp()))
+    }
+}
+
+/// Judges an answer to a batch of `sent` rows.
+pub fn judge(answer: &Answer<'_>, sent: usize) -> Verdict {
+    let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body).trim_ascii();
+    let import = Import::parse(body);
+    if is_unauthorised(body, import.as_ref().ok()) {
+        return Verdict::CredentialsRefused;
+    }
+    let words = || import.as_ref().ok().and_then(|import| Words::new(import.summary.as_deref()?));
     match answer.status {
-        200..=299 => match body {
-            Ok(body) => body.judge(rows),
-            Err(reason) => Verdict::Unknown(reason),
+        200..=299 => match import {
+            Ok(import) => judge_import(&import, sent),
+            Err(error) => Verdict::Unknown { doubt: unreadable(answer.content_type, body, &error), words: None },
         },
-        300..=399 => Verdict::Redirected(place(answer.location)),
-        404 | 405 => Verdict::WrongAddress(answer.status),
+        300..=399 => redirected(answer.location),
+        // Not documented, but a server of today says "unprocessable" where one of yesterday says 200. The details are
+        // Infiniti's own word on each row.
+        400 | 422 => match import {
+            Ok(import) if !import.success && matches!(import.details, Details::Rows(_)) => judge_import(&import, sent),
+            _ => Verdict::Refused { words: words() },
+        },
+        401 | 403 => Verdict::CredentialsRefused,
+        404 | 405 | 410 => Verdict::WrongAddress,
         407 => Verdict::ProxyLogin,
         413 => Verdict::TooLarge,
-        408 | 504 => Verdict::GatewayTimeout(answer.status),
-        429 | 503 => Verdict::Busy(answer.status, answer.retry_after),
-        400..=499 => Verdict::Refused(answer.status),
-        status => match body {
-            // The import's own answer counts, whatever status it came with.
-            Ok(body) if body.summary.processed.is_some() => body.judge(rows),
-            _ => Verdict::Unknown(format!("status {status}")),
-        },
+        429 | 503 => Verdict::Busy { retry_after: answer.retry_after.and_then(RetryAfter::parse) },
+        status @ (408 | 504 | 524) => Verdict::Unknown { doubt: Doubt::GatewayTimeout { status }, words: None },
+        400..=499 => Verdict::Refused { words: words() },
+        status => Verdict::Unknown { doubt: Doubt::ServerError { status }, words: words() },
     }
 }
 
-/// The body of an answer that is an import's result.
-#[derive(Debug)]
-struct Body {
-    success: bool,
-    words: String,
-    summary: Summary,
-    details: Option<BTreeMap<String, String>>,
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The counts of a summary such as `3 users processed. 1 user created. 1 user updated. 1 user failed.`
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Summary {
-    processed: Option<u64>,
-    created: Option<u64>,
-    updated: Option<u64>,
-    failed: Option<u64>,
-}
-
-impl Body {
-    fn read(bytes: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Json {
-            success: bool,
-            #[serde(default)]
-            summary: String,
-            details: Option<BTreeMap<String, String>>,
-        }
-        let start = bytes.trim_ascii_start();
-        if start.is_empty() {
-            return Err("the answer is empty".into());
-        }
-        if start.starts_with(b"<") {
-            return Err("the answer is a web page, such as a sign-in page".into());
-        }
-        let Json { success, summary, details } = serde_json::from_slice(bytes).map_err(|error| {
-            if error.is_eof() {
-                "the answer is cut off".to_owned()
-            } else {
-                "the answer is not the JSON of an import's result".to_owned()
-            }
-        })?;
-        Ok(Self { success, summary: Summary::read(&summary), words: one_line(&summary), details })
-    }
-
-    fn is_unauthorised(&self) -> bool {
-        !self.success && self.words.to_ascii_lowercase().starts_with("unauthori")
-    }
-
-    fn judge(&self, rows: usize) -> Verdict {
-        let sent = rows as u64;
-        let Summary { processed: Some(processed), created, updated, failed } = self.summary else {
-            return Verdict::Unknown(format!("the answer does not say how many rows were processed: `{}`", self.words));
-        };
-        if processed != sent {
-            return Verdict::Unknown(format!("{sent} rows were sent, and {processed} were processed"));
-        }
-        let failed = failed.unwrap_or(0);
-        let (created, updated) = (created.unwrap_or(0), updated.unwrap_or(0));
-        match &self.details {
-            Some(details) => self.judge_details(rows, details),
-            None if !self.success || failed > 0 => {
-                Verdict::Unknown("rows failed, and the answer does not say which".into())
-            }
-            None if created + updated != sent => {
-                Verdict::Unknown(format!("{sent} rows were sent, and {} were created or updated", created + updated))
-            }
-            None => Verdict::Processed(Outcomes { created, updated, ..Outcomes::default() }),
-        }
-    }
-
-    fn judge_details(&self, rows: usize, details: &BTreeMap<String, String>) -> Verdict {
-        let mut outcomes = Outcomes::default();
-        let mut told = vec![false; rows];
-        for (number, words) in details {
-            // Counted from 1 on the wire.
-            let row = number.trim().parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-            let Some((row, slot)) = row.and_then(|row| told.get_mut(row).map(|slot| (row, slot))) else {
-                return Verdict::Unknown(format!("the answer tells of row `{}`, which was not sent", one_line(number)));
-            };
-            if std::mem::replace(slot, true) {
-                return Verdict::Unknown(format!("the answer tells of row {} twice", row + 1));
-            }
-            match words.trim() {
-                "User Created" => outcomes.created += 1,
-                "User Updated" => outcomes.updated += 1,
-                words => outcomes.failed.push((row, tidy(words))),
-            }
-        }
-        outcomes.failed.sort_unstable();
-        outcomes.unknown = (0..rows).filter(|row| !told[*row]).collect();
-        let said = |count: Option<u64>, counted: u64| count.is_none_or(|count| count == counted);
-        let fits = said(self.summary.failed, outcomes.failed.len() as u64)
-            && said(self.summary.created, outcomes.created)
-            && said(self.summary.updated, outcomes.updated);
-        if outcomes.unknown.is_empty() && !fits {
-            return Verdict::Unknown(format!("the answer contradicts itself: `{}`", self.words));
-        }
-        if self.success && !outcomes.failed.is_empty() {
-            return Verdict::Unknown("the answer says that all is well and that rows failed".into());
-        }
-        Verdict::Processed(outcomes)
-    }
-}
-
-impl Summary {
-    fn read(text: &str) -> Self {
-        let mut summary = Self::default();
-        for sentence in text.split('.') {
-            let mut words = sentence.split_whitespace();
-            let (Some(count), Some("user" | "users"), Some(verb), None) =
-                (words.next().and_then(|count| count.parse().ok()), words.next(), words.next(), words.next())
-            else {
-                continue;
-            };
-            match verb {
-                "processed" => summary.processed = Some(count),
-                "created" => summary.created = Some(count),
-                "updated" => summary.updated = Some(count),
-                "failed" => summary.failed = Some(count),
-                _ => {}
-            }
-        }
-        summary
-    }
-}
-
-/// An outcome's words once: `X. User failed to import: X. ` says X twice.
-fn tidy(words: &str) -> String {
-    let text = match words.split_once("User failed to import:") {
-        Some((first, _)) if !first.trim().is_empty() => first,
-        Some((_, second)) => second,
-        None => words,
+/// The contract's answer to bad credentials: `Unauthorised. Check credentials.`, with a status that is not documented.
+fn is_unauthorised(body: &[u8], import: Option<&Import>) -> bool {
+    let text = match import {
+        Some(import) if import.success => return false,
+        Some(import) => import.summary.as_deref().unwrap_or_default().trim_start().as_bytes(),
+        None => body,
     };
-    let text = one_line(text);
-    text.strip_suffix('.').unwrap_or(&text).to_owned()
+    ["unauthorised", "unauthorized"]
+        .iter()
+        .any(|word| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())))
 }
 
-/// Words from outside: on one line, without control characters, and not without end.
-fn one_line(text: &str) -> String {
-    const CHARACTERS_MAX: usize = 300;
-    let clean = text.replace(|c: char| c.is_control(), " ");
-    let mut line = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(CHARACTERS_MAX) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
-}
-
-/// A redirect's goal without its query, which may hold a session.
-fn place(location: Option<&str>) -> String {
+fn redirected(location: Option<&str>) -> Verdict {
     let location = location.unwrap_or_default();
-    one_line(location.split(['?', '#']).next().unwrap_or_default())
+    let url = url::Url::parse(location).ok();
+    let host = url.as_ref().and_then(url::Url::host_str).and_then(Words::new).map(|host| host.0);
+    let path = url.as_ref().map_or(location, url::Url::path).to_ascii_lowercase();
+    let login =
+        ["login", "logon", "signin", "sign-in", "sso", "saml", "adfs", "auth"].iter().any(|word| path.contains(word));
+    Verdict::Redirected { host, login }
+}
+
+fn unreadable(content_type: Option<&str>, body: &[u8], error: &serde_json::Error) -> Doubt {
+    if body.is_empty() {
+        Doubt::Empty
+    } else if content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("html")) && !body.starts_with(b"{")
+        || body.starts_with(b"<")
+    {
+        Doubt::Html
+    } else if error.is_eof() {
+        Doubt::CutOff
+    } else if error.is_data() {
+        Doubt::NotAnAnswer
+    } else {
+        Doubt::NotJson
+    }
+}
+
+fn judge_import(import: &Import, sent: usize) -> Verdict {
+    match outcomes(import, sent) {
+        Ok(outcomes) => Verdict::Rows(outcomes),
+        Err(doubt) => Verdict::Unknown { doubt, words: import.summary.as_deref().and_then(Words::new) },
+    }
+}
+
+fn outcomes(import: &Import, sent: usize) -> Result<Outcomes, Doubt> {
+    let counts = import.summary.as_deref().and_then(Counts::parse).ok_or(Doubt::Summary)?;
+    if counts.processed != sent {
+        return Err(Doubt::Miscount { sent, processed: counts.processed });
+    }
+    if counts.created.saturating_add(counts.updated).saturating_add(counts.failed) > sent {
+        return Err(Doubt::Contradiction);
+    }
+    match &import.details {
+        Details::Absent if import.success && counts.failed == 0 => {
+            Ok(Outcomes { created: counts.created, updated: counts.updated, ..Outcomes::default() })
+        }
+        Details::Absent if import.success => Err(Doubt::Contradiction),
+        Details::Absent => Err(Doubt::NoDetails),
+        Details::Malformed => Err(Doubt::NotAnAnswer),
+        Details::Rows(details) => by_row(details, &counts, sent, import.success),
+    }
+}
+
+/// What the details say of one row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Created,
+    Updated,
+    Failed,
+    /// Said twice, or not in words.
+    Unclear,
+}
+
+fn by_row(
+    details: &[(String, Option<String>)],
+    counts: &Counts,
+    sent: usize,
+    success: bool,
+) -> Result<Outcomes, Doubt> {
+    let mut said = vec![Said::Nothing; sent];
+    let mut messages = Vec::new();
+    for (number, text) in details {
+        // One number out of range means that rows are counted in another way than ours: then every number is suspect.
+        let number = number.trim().parse::<usize>().map_err(|_| Doubt::RowNumbers)?;
+        let row = number.checked_sub(1).filter(|row| *row < sent).ok_or(Doubt::RowNumbers)?;
+        said[row] = match (said[row], text.as_deref().map(str::trim)) {
+            (Said::Nothing, Some(text)) if text.eq_ignore_ascii_case("User Created") => Said::Created,
+            (Said::Nothing, Some(text)) if text.eq_ignore_ascii_case("User Updated") => Said::Updated,
+            (Said::Nothing, Some(text)) => match reason(text) {
+                Some(message) => {
+                    messages.push(FailedRow { row, message });
+                    Said::Failed
+                }
+                None => Said::Unclear,
+            },
+            _ => Said::Unclear,
+        };
+    }
+    let unknown: Vec<usize> = (0..sent).filter(|row| matches!(said[*row], Said::Nothing | Said::Unclear)).collect();
+    // Every count must be reachable by giving each unknown row one outcome.
+    for (outcome, count) in
+        [(Said::Created, counts.created), (Said::Updated, counts.updated), (Said::Failed, counts.failed)]
+    {
+        let told = said.iter().filter(|said| **said == outcome).count();
+        if count < told || count > told + unknown.len() {
+            return Err(Doubt::Contradiction);
+        }
+    }
+    if success && counts.failed > 0 {
+        return Err(Doubt::Contradiction);
+    }
+    messages.retain(|failed: &FailedRow| said[failed.row] == Said::Failed);
+    messages.sort_by_key(|failed| failed.row);
+    Ok(Outcomes { created: counts.created, updated: counts.updated, failed: messages, unknown })
+}
+
+/// Infiniti's reason for a row: `X. User failed to import: X. ` says `X`.
+fn reason(text: &str) -> Option<Words> {
+    let bare = |text: &str| text.trim().trim_end_matches('.').trim_end().to_owned();
+    let short = match text.split_once("User failed to import:") {
+        Some((before, after)) if bare(before) == bare(after) || bare(before).is_empty() => bare(after),
+        Some((before, after)) if bare(after).is_empty() => bare(before),
+        _ => bare(text),
+    };
+    Words::new(&short)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(status: u16, body: &str, rows: usize, expected: &Verdict) {
-        let answer = Answer {
-            status,
-            location: Some("https://login.example/sso?token=secret"),
-            retry_after: Some(Duration::from_secs(3)),
-            body: body.as_bytes(),
-        };
-        assert_eq!(&judge(&answer, rows), expected, "status {status}, body {body}");
-    }
-
-    fn processed(created: u64, updated: u64, failed: &[(usize, &str)], unknown: &[usize]) -> Verdict {
-        Verdict::Processed(Outcomes {
-            created,
-            updated,
-            failed: failed.iter().map(|(row, words)| (*row, (*words).to_owned())).collect(),
-            unknown: unknown.to_vec(),
-        })
-    }
-
-    fn unknown(reason: &str) -> Verdict {
-        Verdict::Unknown(reason.into())
-    }
-
-    const SEED_DETAILS: &str = r#"{
-      "success": false,
-      "summary": "3 users processed. 1 user created. 1 user updated. 1 user failed.",
-      "details": {
-        "1": "User Updated",
-        "2": "Field (emailAddress) is not a well-formed email address. User failed to import: Field (emailAddress) is not a well-formed email address. ",
-        "3": "User Created"
-      }
-    }"#;
-
-    #[test]
-    fn the_three_answers_of_the_page() {
-        let all =
-            r#"{"success":true, "summary":"100 users processed. 50 users created. 50 users updated. 0 users failed."}"#;
-        check(200, all, 100, &processed(50, 50, &[], &[]));
-        check(
-            200,
-            SEED_DETAILS,
-            3,
-            &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]),
-        );
-        let unauthorised = r#"{"success": false, "summary":"Unauthorised. Check credentials."}"#;
-        for status in [200, 401, 500] {
-            check(status, unauthorised, 3, &Verdict::Unauthorised);
-        }
-    }
-
-    #[test]
-    fn an_empty_csv_is_processed() {
-        let none =
-            r#"{"success":true,"summary":"0 users processed. 0 users created. 0 users updated. 0 users failed."}"#;
-        check(200, none, 0, &processed(0, 0, &[], &[]));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_unknown() {
-        let all =
-            r#"{"success":true,"summary":"2 users processed. 2 users created. 0 users updated. 0 users failed."}"#;
-        check(200, all, 3, &unknown("3 rows were sent, and 2 were processed"));
-        let short =
-            r#"{"success":true,"summary":"3 users processed. 1 user created. 1 user updated. 0 users failed."}"#;
-        check(200, short, 3, &unknown("3 rows were sent, and 2 were created or updated"));
-        let silent =
-            r#"{"success":false,"summary":"3 users processed. 1 user created. 1 user updated. 1 user failed."}"#;
-        check(200, silent, 3, &unknown("rows failed, and the answer does not say which"));
-        let vague = r#"{"success":true,"summary":"Import started."}"#;
-        check(200, vague, 3, &unknown("the answer does not say how many rows were processed: `Import started.`"));
-        check(200, SEED_DETAILS, 4, &unknown("4 rows were sent, and 3 were processed"));
-        check(
-            200,
-            &SEED_DETAILS.replace("\"3\":", "\"7\":"),
-            3,
-            &unknown("the answer tells of row `7`, which was not sent"),
-        );
-        check(
-            200,
-            &SEED_DETAILS.replace("\"3\":", "\"x\":"),
-            3,
-            &unknown("the answer tells of row `x`, which was not sent"),
-        );
-        check(200, &SEED_DETAILS.replace("\"3\":", "\" 1\":"), 3, &unknown("the answer tells of row 1 twice"));
-        check(
-            200,
-            &SEED_DETAILS.replace("User Created", "User Updated"),
-            3,
-            &unknown(
-                "the answer contradicts itself: `3 users processed. 1 user created. 1 user updated. 1 user failed.`",
-            ),
-        );
-    }
-
-    #[test]
-    fn a_row_that_the_details_leave_out_is_unknown_alone() {
-        let body = SEED_DETAILS.replace(",\n        \"3\": \"User Created\"", "");
-        check(200, &body, 3, &processed(0, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[2]));
-    }
-
-    #[test]
-    fn what_is_no_json_is_unknown() {
-        check(200, "", 3, &unknown("the answer is empty"));
-        check(
-            200,
-            "<!doctype html><title>Sign in</title>",
-            3,
-            &unknown("the answer is a web page, such as a sign-in page"),
-        );
-        check(200, &SEED_DETAILS[..60], 3, &unknown("the answer is cut off"));
-        check(200, "[1]", 3, &unknown("the answer is not the JSON of an import's result"));
-        check(200, "ok", 3, &unknown("the answer is not the JSON of an import's result"));
-    }
-
-    #[test]
-    fn statuses() {
-        for (status, verdict) in [
-            (301, Verdict::Redirected("https://login.example/sso".into())),
-            (302, Verdict::Redirected("https://login.example/sso".into())),
-            (307, Verdict::Redirected("https://login.example/sso".into())),
-            (400, Verdict::Refused(400)),
-            (401, Verdict::Unauthorised),
-            (403, Verdict::Unauthorised),
-            (404, Verdict::WrongAddress(404)),
-            (405, Verdict::WrongAddress(405)),
-            (407, Verdict::ProxyLogin),
-            (408, Verdict::GatewayTimeout(408)),
-            (413, Verdict::TooLarge),
-            (429, Verdict::Busy(429, Some(Duration::from_secs(3)))),
-            (500, unknown("status 500")),
-            (502, unknown("status 502")),
-            (503, Verdict::Busy(503, Some(Duration::from_secs(3)))),
-            (504, Verdict::GatewayTimeout(504)),
-        ] {
-            check(status, "<html>", 3, &verdict);
-        }
-    }
-
-    #[test]
-    fn an_import_that_answers_with_500_has_still_answered() {
-        check(
-            500,
-            SEED_DETAILS,
-            3,
-            &processed(1, 1, &[(1, "Field (emailAddress) is not a well-formed email address")], &[]),
-        );
-    }
-
-    #[test]
-    fn words_from_outside_are_bounded() {
-        assert_eq!(one_line(&"x".repeat(1000)).chars().count(), 301);
-        assert_eq!(one_line("a\r\n\u{1b}[31mb"), "a [31mb");
-    }
-}
+mod tests;

@@ -1,236 +1,58 @@
-//! Posts batches to Infiniti and tries again where that can help.
+//! Posts batches and judges what comes back: the only way out of this program, and the only maker of a [`Receipt`].
+//!
+//! A batch is sent again after a transient failure ([`TargetError::is_transient`]), a bounded number of times. That is
+//! safe after an answer that leaves everything open, since the import matches by username; after a timeout it is off by
+//! default, because the first import may still be running.
 
-use std::error::Error as StdError;
+mod connect;
+mod receipt;
+
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use futures_util::stream;
+use jiff::Timestamp;
+use reqwest::header;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Certificate, Client, ClientBuilder, Proxy as HttpProxy, Response, redirect};
+use reqwest::{Body, Client, redirect};
+use rustls::CertificateError;
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
-use super::answer::{Answer, Outcomes, Verdict, judge};
+use super::answer::{Answer, Doubt, Outcomes, Verdict, judge};
 use super::contract::Contract;
-use crate::error::Hint;
+pub use super::error::TargetError;
 use crate::mapping::{Proxy, TargetSettings};
-use crate::tls::{self, Opening};
+use crate::tls::Witness;
+use connect::{CONNECT_TIMEOUT, NameFailure, Resolver, builder, causes, copy, io_source, proxy_for, with_proxy};
+pub use receipt::Receipt;
+
+/// The longest answer that is read. A million rows, each failing with a long reason, fit.
+const ANSWER_MAX: usize = 256 * 1024 * 1024;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// One batch as the client sees it.
-pub trait Payload: std::fmt::Debug + Send + Sync + 'static {
-    /// Its data rows.
+pub trait Payload: Send + Sync + 'static {
+    /// How many rows it holds, without the header row.
     fn rows(&self) -> usize;
-    /// Its length in bytes: the sum of its chunks.
+
+    /// How many bytes its CSV has: the sum of its chunks.
     fn length(&self) -> u64;
-    /// Its bytes from the start; asked again for every attempt.
+
+    /// The bytes of the CSV. Asked for once a try, and read no faster than the network takes them.
     fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send>;
 }
 
-/// Proof of what Infiniti accepted: made here only, of its own answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    outcomes: Outcomes,
-}
-
-impl Receipt {
-    /// New patrons.
-    pub fn created(&self) -> u64 {
-        self.outcomes.created
-    }
-
-    /// Patrons that were there.
-    pub fn updated(&self) -> u64 {
-        self.outcomes.updated
-    }
-
-    /// Rows that Infiniti refused, counted from 0, with its words; in their order.
-    pub fn failed(&self) -> &[(usize, String)] {
-        &self.outcomes.failed
-    }
-
-    /// Rows of which Infiniti said nothing, counted from 0; in their order.
-    pub fn unknown(&self) -> &[usize] {
-        &self.outcomes.unknown
-    }
-}
-
-/// Why a batch failed as a whole.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// The settings cannot be used; nothing was contacted.
-    #[error("{what}")]
-    Setup {
-        /// What is wrong with them.
-        what: String,
-        /// Why.
-        source: Option<Box<dyn StdError + Send + Sync>>,
-    },
-    /// Nothing was sent: no connection.
-    #[error("could not connect to `{host}`")]
-    Unreachable {
-        /// The host and port.
-        host: String,
-        /// Why.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The certificate is not trusted.
-    #[error("the certificate of `{host}` is not trusted{}", signed_by(issuer.as_deref()))]
-    Untrusted {
-        /// The host.
-        host: String,
-        /// Who signed it, if that could be found out.
-        issuer: Option<String>,
-        /// Why it is not trusted.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The proxy wants a login.
-    #[error("the proxy wants a login (407) before it lets anybody through to `{host}`")]
-    ProxyLogin {
-        /// The target's host.
-        host: String,
-    },
-    /// The credentials were refused.
-    #[error("Infiniti refused the credentials of `{username}`")]
-    Unauthorised {
-        /// The account.
-        username: String,
-    },
-    /// The upload was answered with a redirect.
-    #[error("`{host}` redirects the upload to `{place}`, and uploads are never redirected")]
-    Redirected {
-        /// The target's host.
-        host: String,
-        /// Where to, without query.
-        place: String,
-    },
-    /// There is no import at the address.
-    #[error("there is no import at `{url}` (status {status})")]
-    WrongAddress {
-        /// The address.
-        url: String,
-        /// The status.
-        status: u16,
-    },
-    /// The batch is too large for a gateway.
-    #[error("the batch of {rows} rows is too large for `{host}` (status 413)")]
-    TooLarge {
-        /// The target's host.
-        host: String,
-        /// The batch's rows.
-        rows: usize,
-    },
-    /// Still busy after every attempt.
-    #[error("`{host}` is busy (status {status}), also after {attempts} attempts")]
-    Busy {
-        /// The target's host.
-        host: String,
-        /// The last status.
-        status: u16,
-        /// How often it was asked.
-        attempts: u32,
-    },
-    /// Refused by a status that says no more.
-    #[error("`{host}` refused the batch with status {status}")]
-    Refused {
-        /// The target's host.
-        host: String,
-        /// The status.
-        status: u16,
-    },
-    /// Nobody knows what became of the rows.
-    #[error("the batch was sent, and nobody knows what became of its {rows} rows: {reason}")]
-    Unknown {
-        /// The batch's rows.
-        rows: usize,
-        /// What was wrong with the answer.
-        reason: String,
-    },
-    /// No answer in time.
-    #[error("the batch was sent, and no answer came within {} s; nobody knows what became of its {rows} rows", limit.as_secs())]
-    TimedOut {
-        /// The batch's rows.
-        rows: usize,
-        /// The limit.
-        limit: Duration,
-    },
-    /// A gateway gave up waiting for Infiniti.
-    #[error(
-        "a gateway gave up waiting for Infiniti (status {status}); nobody knows what became of the batch's {rows} rows"
-    )]
-    GatewayTimeout {
-        /// The batch's rows.
-        rows: usize,
-        /// The status.
-        status: u16,
-    },
-}
-
-impl TargetError {
-    /// Whether rows may have been accepted without anybody knowing.
-    pub fn is_unknown(&self) -> bool {
-        match self {
-            Self::Unknown { .. } | Self::TimedOut { .. } | Self::GatewayTimeout { .. } => true,
-            Self::Setup { .. }
-            | Self::Unreachable { .. }
-            | Self::Untrusted { .. }
-            | Self::ProxyLogin { .. }
-            | Self::Unauthorised { .. }
-            | Self::Redirected { .. }
-            | Self::WrongAddress { .. }
-            | Self::TooLarge { .. }
-            | Self::Busy { .. }
-            | Self::Refused { .. } => false,
-        }
-    }
-
-    /// Whether the same batch may be sent again at once: it did not arrive, or sending it twice does no harm.
-    fn is_transient(&self, retry_timeouts: bool) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Unknown { .. } => true,
-            // The import may still be running: a second one beside it could take turns with the first.
-            Self::TimedOut { .. } | Self::GatewayTimeout { .. } => retry_timeouts,
-            Self::Setup { .. }
-            | Self::Untrusted { .. }
-            | Self::ProxyLogin { .. }
-            | Self::Unauthorised { .. }
-            | Self::Redirected { .. }
-            | Self::WrongAddress { .. }
-            | Self::TooLarge { .. }
-            | Self::Refused { .. } => false,
-        }
-    }
-
-    /// What to edit or run.
-    pub fn hint(&self) -> Option<Hint> {
-        Some(match self {
-            Self::Setup { .. } => return None,
-            Self::Unreachable { .. } => "check `target.url`, this machine's way to the internet, and `target.proxy` if the school has one".into(),
-            Self::Untrusted { issuer: Some(issuer), .. } => format!("if `{issuer}` is the school's own filter or proxy, save its authority's certificate as a PEM file and name it in `target.ca_file`; else somebody stands between").into(),
-            Self::Untrusted { issuer: None, .. } => "if the school's filter inspects TLS, save its authority's certificate as a PEM file and name it in `target.ca_file`".into(),
-            Self::ProxyLogin { .. } => "ask for an exception on the proxy for the school's Infiniti host: a proxy with NTLM or Kerberos login lets no unattended program through; for one with a password, set `target.proxy: http://user:${PROXY_PASSWORD}@host:port`".into(),
-            Self::Unauthorised { .. } => "check `target.username` and `target.password`: an account of Infiniti itself (not single sign-on) with system administration privileges".into(),
-            Self::Redirected { .. } => "`target.url` must be the school's own address, such as `https://example.concordinfiniti.com`; a sign-in page in front of it must let `/api/import` through".into(),
-            Self::WrongAddress { .. } => "`target.url` must be the school's own address, such as `https://example.concordinfiniti.com`".into(),
-            Self::TooLarge { .. } => "lower `target.batch_rows`".into(),
-            Self::Busy { .. } => "run again later".into(),
-            Self::Refused { .. } => "ask Concord's support what the status means, or try `sispush push` with a smaller `target.batch_rows`".into(),
-            Self::Unknown { .. } => "look into Infiniti before anything else; then push again, which does no harm, since Infiniti matches by username".into(),
-            Self::TimedOut { .. } | Self::GatewayTimeout { .. } => "the import may still be running: look into Infiniti after a while, then push again; raise `target.timeout` or lower `target.batch_rows`".into(),
-        })
-    }
-}
-
-fn signed_by(issuer: Option<&str>) -> String {
-    issuer.map(|issuer| format!(": it was signed by `{issuer}`")).unwrap_or_default()
-}
-
-/// A school's Infiniti.
-#[derive(Debug)]
+/// Infiniti's import, ready to take batches. Nothing is contacted before the first one.
 pub struct Target {
     client: Client,
+    proxy: Proxy,
     url: Url,
     host: String,
     username: String,
@@ -238,267 +60,302 @@ pub struct Target {
     timeout: Duration,
     retries: u32,
     retry_timeouts: bool,
-    asks_issuer: bool,
+    first_wait: Duration,
 }
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// An answer is a line for each row; no batch has one that is longer.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// A longer wait is for the next night.
-const WAIT_MAX: Duration = Duration::from_secs(120);
-const FIRST_WAIT: Duration = Duration::from_millis(500);
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("host", &self.host).finish_non_exhaustive()
+    }
+}
 
 impl Target {
-    /// Sets the client up; contacts nobody.
+    /// Prepares to post. Reads `ca_file`; contacts nothing.
     ///
     /// # Errors
-    /// [`TargetError::Setup`]: a `ca_file` or proxy that cannot be used.
+    /// Those of [`TargetError::is_settings`]: no TLS to another machine, a `ca_file` or a proxy that cannot be used.
     pub fn new(settings: &TargetSettings) -> Result<Self, TargetError> {
-        let is_loopback = is_loopback(&settings.url);
-        let setup =
-            |what: String, source: Box<dyn StdError + Send + Sync>| TargetError::Setup { what, source: Some(source) };
-        let mut builder = Client::builder()
-            .user_agent(concat!("sispush/", env!("CARGO_PKG_VERSION")))
-            // A followed redirect would turn the upload into a GET that succeeds.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .https_only(!is_loopback)
-            .connect_timeout(CONNECT_LIMIT);
-        builder = with_proxy(builder, &settings.proxy, is_loopback)
-            .map_err(|error| setup("`target.proxy` cannot be used".into(), error.into()))?;
-        if let Some(path) = &settings.ca_file {
-            let unusable = |error| setup(format!("`target.ca_file` (`{}`) cannot be used", path.display()), error);
-            let pem = std::fs::read(path).map_err(|error| unusable(error.into()))?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.into()))?;
-            if certificates.is_empty() {
-                return Err(unusable("there is no certificate in it".into()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|error| setup("the client could not be set up".into(), error.into()))?;
+        let host = settings.url.host_str().unwrap_or_default().to_owned();
+        let client = builder(settings, &host)?.build().map_err(client_error)?;
         Ok(Self {
             client,
-            host: host_and_port(&settings.url),
+            proxy: proxy_for(settings),
             url: settings.url.clone(),
+            host,
             username: settings.username.clone(),
             password: settings.password.clone(),
             timeout: settings.timeout,
             retries: settings.retries,
             retry_timeouts: settings.retry_timeouts,
-            // Through a proxy the question would go another way than the upload.
-            asks_issuer: !matches!(settings.proxy, Proxy::Url(_)),
+            first_wait: FIRST_WAIT,
         })
     }
 
-    /// Sends one batch, again where that can help, for a bounded number of times.
+    /// Sets the wait before the first retry (one second by default). Each further wait is twice as long, up to a minute,
+    /// with jitter.
+    #[must_use]
+    pub fn first_wait(mut self, wait: Duration) -> Self {
+        self.first_wait = wait;
+        self
+    }
+
+    /// Posts one batch, again after transient failures, and gives Infiniti's word on its rows.
     ///
     /// # Errors
-    /// The last attempt's [`TargetError`]. After one that [is unknown](TargetError::is_unknown) no row counts as
-    /// accepted.
+    /// Any [`TargetError`]. After [`TargetError::is_unknown`] rows may have been accepted although none counts as such,
+    /// even if a later try failed for another reason.
     pub async fn push(&self, contract: &Contract, payload: Arc<dyn Payload>) -> Result<Receipt, TargetError> {
-        let mut wait = FIRST_WAIT;
-        let mut attempts = 1;
-        // Once a batch has been out of our hands, a later failure to connect does not tell what became of it.
-        let mut unknown: Option<TargetError> = None;
+        let mut waits = ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(LONGEST_WAIT)
+            .with_max_times(usize::try_from(self.retries).unwrap_or(usize::MAX))
+            .with_jitter()
+            .with_jitter_seed(seed())
+            .build();
+        let mut doubtful: Option<TargetError> = None;
+        let mut attempts = 0;
         loop {
-            let (error, asked_wait) = match self.attempt(contract, &payload, attempts).await {
-                Ok(receipt) => return Ok(receipt),
-                Err(failed) => failed,
-            };
-            if attempts > self.retries || !error.is_transient(self.retry_timeouts) {
-                return Err(if error.is_unknown() { error } else { unknown.unwrap_or(error) });
-            }
-            let pause = asked_wait.unwrap_or_else(|| with_jitter(wait)).min(WAIT_MAX);
-            tracing::warn!(%error, attempt = attempts, wait_ms = pause.as_millis(), "the batch failed; trying again");
-            tokio::time::sleep(pause).await;
-            wait = (wait * 2).min(WAIT_MAX);
             attempts += 1;
+            let error = match Box::pin(self.attempt(contract, Arc::clone(&payload))).await {
+                Ok(outcomes) => return Ok(Receipt::new(payload.rows(), outcomes, attempts)),
+                Err(error) => error,
+            };
+            let again = error.is_transient() && (self.retry_timeouts || !error.is_timeout());
+            let Some(wait) = again.then(|| waits.next()).flatten() else {
+                return Err(with_doubt(doubtful, error));
+            };
+            let wait = match &error {
+                TargetError::Busy { retry_after: Some(after), .. } => wait.max(after.wait(Timestamp::now())),
+                _ => wait,
+            };
+            tracing::warn!(
+                feed = contract.feed,
+                rows = payload.rows(),
+                attempt = attempts,
+                retries = self.retries,
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                reason = %error,
+                "batch failed, trying again"
+            );
             if error.is_unknown() {
-                unknown = Some(error);
+                doubtful = Some(error);
             }
+            tokio::time::sleep(wait).await;
         }
     }
 
-    /// One attempt; with its error, how long the target asks to wait.
-    async fn attempt(
-        &self,
-        contract: &Contract,
-        payload: &Arc<dyn Payload>,
-        attempts: u32,
-    ) -> Result<Receipt, (TargetError, Option<Duration>)> {
-        let rows = payload.rows();
-        let was_asked = Arc::new(AtomicBool::new(false));
-        let exchange = self.exchange(contract, payload, &was_asked);
-        let verdict = match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => return Err((self.failure(error, rows, was_asked.load(Ordering::Relaxed)).await, None)),
-            Err(_) => return Err((TargetError::TimedOut { rows, limit: self.timeout }, None)),
-        };
-        let host = self.host.clone();
-        let error = match verdict {
-            Verdict::Processed(outcomes) => return Ok(Receipt { outcomes }),
-            Verdict::Unauthorised => TargetError::Unauthorised { username: self.username.clone() },
-            Verdict::Redirected(place) => TargetError::Redirected { host, place },
-            Verdict::WrongAddress(status) => {
-                TargetError::WrongAddress { url: self.address(contract).to_string(), status }
+    /// One request and its answer, within the time limit.
+    async fn attempt(&self, contract: &Contract, payload: Arc<dyn Payload>) -> Result<Outcomes, TargetError> {
+        let started = Arc::new(AtomicBool::new(false));
+        match tokio::time::timeout(self.timeout, self.exchange(contract, payload, &started)).await {
+            Ok(result) => result,
+            Err(_) if started.load(Ordering::Acquire) => {
+                Err(TargetError::Unknown { doubt: Doubt::TimedOut { limit: self.timeout }, words: None, source: None })
             }
-            Verdict::TooLarge => TargetError::TooLarge { host, rows },
-            Verdict::ProxyLogin => TargetError::ProxyLogin { host },
-            Verdict::Busy(status, wait) => return Err((TargetError::Busy { host, status, attempts }, wait)),
-            Verdict::Refused(status) => TargetError::Refused { host, status },
-            Verdict::GatewayTimeout(status) => TargetError::GatewayTimeout { rows, status },
-            Verdict::Unknown(reason) => TargetError::Unknown { rows, reason },
-        };
-        Err((error, None))
+            Err(_) => Err(TargetError::Unreachable { host: self.host.clone(), source: io::ErrorKind::TimedOut.into() }),
+        }
     }
 
-    /// Sends the batch and reads the answer. `was_asked` tells whether the body's first byte was wanted: until then
-    /// nothing can have been imported.
     async fn exchange(
         &self,
         contract: &Contract,
-        payload: &Arc<dyn Payload>,
-        was_asked: &Arc<AtomicBool>,
-    ) -> reqwest::Result<Verdict> {
-        let (rows, length, asked) = (payload.rows(), payload.length(), Arc::clone(was_asked));
-        let chunks = Arc::clone(payload).chunks().inspect(move |_| asked.store(true, Ordering::Relaxed));
-        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks.map(Ok::<_, io::Error>)));
-        let part = Part::stream_with_length(body, length).file_name(contract.file_name).mime_str("text/csv")?;
+        payload: Arc<dyn Payload>,
+        started: &Arc<AtomicBool>,
+    ) -> Result<Outcomes, TargetError> {
+        let (rows, bytes) = (payload.rows(), payload.length());
+        let part = Part::stream_with_length(body(payload, Arc::clone(started)), bytes)
+            .file_name(contract.file_name)
+            .mime_str("text/csv")
+            .map_err(client_error)?;
         let request = self
             .client
-            .post(self.address(contract))
+            .post(endpoint(&self.url, contract))
             .basic_auth(&self.username, Some(self.password.expose_secret()))
+            .header(header::ACCEPT, "application/json")
             .multipart(Form::new().part("file", part));
-        let mut response = request.send().await?;
-        let (body, is_whole) = read_body(&mut response).await;
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.failure(error, started.load(Ordering::Acquire)).await),
+        };
+        let status = response.status().as_u16();
+        let mut answer = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if answer.len() + chunk.len() > ANSWER_MAX => {
+                    return Err(TargetError::Unknown { doubt: Doubt::TooLong, words: None, source: None });
+                }
+                Ok(Some(chunk)) => answer.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // A refusal says enough by its status; servers often hang up on an upload that they do not want.
+                Err(_) if !response.status().is_success() => break,
+                Err(error) => {
+                    return Err(TargetError::Unknown { doubt: Doubt::CutOff, words: None, source: io_source(&error) });
+                }
+            }
+        }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let verdict = judge(
             &Answer {
-                status: response.status().as_u16(),
-                location: header(LOCATION),
-                retry_after: header(RETRY_AFTER).and_then(retry_after),
-                body: &body,
+                status,
+                location: header(header::LOCATION),
+                retry_after: header(header::RETRY_AFTER),
+                content_type: header(header::CONTENT_TYPE),
+                body: &answer,
             },
             rows,
         );
-        Ok(match verdict {
-            Verdict::Processed(_) | Verdict::Unknown(_) if !is_whole => {
-                Verdict::Unknown("the answer is cut off".into())
+        self.outcomes(verdict, status, contract, rows, bytes)
+    }
+
+    fn outcomes(
+        &self,
+        verdict: Verdict,
+        status: u16,
+        contract: &Contract,
+        rows: usize,
+        bytes: u64,
+    ) -> Result<Outcomes, TargetError> {
+        let host = self.host.clone();
+        Err(match verdict {
+            Verdict::Rows(outcomes) => return Ok(outcomes),
+            Verdict::CredentialsRefused => TargetError::CredentialsRefused { username: self.username.clone(), status },
+            Verdict::Redirected { host: to, login } => {
+                let to = to.filter(|to| !to.eq_ignore_ascii_case(&host));
+                TargetError::Redirected { host, to, login, status }
             }
-            verdict => verdict,
+            Verdict::WrongAddress => {
+                TargetError::WrongAddress { host, path: endpoint(&self.url, contract).path().to_owned(), status }
+            }
+            Verdict::ProxyLogin => TargetError::ProxyLogin { host },
+            Verdict::TooLarge => TargetError::TooLarge { rows, bytes },
+            Verdict::Busy { retry_after } => TargetError::Busy { host, status, retry_after },
+            Verdict::Refused { words } => TargetError::Refused { status, words },
+            Verdict::Unknown { doubt, words } => TargetError::Unknown { doubt, words, source: None },
         })
     }
 
-    fn address(&self, contract: &Contract) -> Url {
-        let mut url = self.url.clone();
-        url.set_path(contract.path);
-        url
+    /// What it means that there is no answer.
+    async fn failure(&self, error: reqwest::Error, started: bool) -> TargetError {
+        if started {
+            return TargetError::Unknown { doubt: Doubt::ConnectionLost, words: None, source: io_source(&error) };
+        }
+        match self.explain(error) {
+            Ok(error) => error,
+            Err(tls) => self.tls_failure(tls).await,
+        }
     }
 
-    async fn failure(&self, error: reqwest::Error, rows: usize, was_asked: bool) -> TargetError {
+    /// What it means that nothing was sent; a failure of TLS comes back as it is, since more must be asked.
+    fn explain(&self, error: reqwest::Error) -> Result<TargetError, rustls::Error> {
+        if error.is_builder() {
+            return Ok(client_error(error));
+        }
         let host = self.host.clone();
-        let cause = Cause::of(&error.without_url());
-        if cause.is_certificate {
-            let port = self.url.port_or_known_default().unwrap_or(443);
-            let issuer = match self.url.host_str() {
-                Some(host) if self.asks_issuer => tls::issuer(host, port, Opening::Direct).await,
-                _ => None,
-            };
-            return TargetError::Untrusted { host, issuer, source: cause.innermost.into() };
+        let mut io = None;
+        for cause in causes(&error) {
+            if let Some(failure) = cause.downcast_ref::<NameFailure>() {
+                return Ok(TargetError::NameNotResolved { host: failure.host.clone(), source: copy(&failure.source) });
+            }
+            if let Some(source) = cause.downcast_ref::<rustls::Error>() {
+                return Err(source.clone());
+            }
+            if let Some(source) = cause.downcast_ref::<io::Error>() {
+                io.get_or_insert_with(|| copy(source));
+            }
+            // hyper-util does not export the type of these errors, so its words are all there is. They are a
+            // library's, fixed by Cargo.lock, and `tests/target.rs` holds them.
+            match cause.to_string().as_str() {
+                "tunnel error: proxy authorization required" => return Ok(TargetError::ProxyLogin { host }),
+                "tunnel error: unsuccessful" | "tunnel error: unexpected end of file" => {
+                    return Ok(TargetError::ProxyRefused { host });
+                }
+                _ => {}
+            }
         }
-        if cause.is_proxy_login {
-            TargetError::ProxyLogin { host }
-        } else if cause.is_connect || !was_asked {
-            TargetError::Unreachable { host, source: cause.innermost.into() }
-        } else {
-            TargetError::Unknown { rows, reason: format!("the connection was lost ({})", cause.innermost) }
-        }
+        let source = io.unwrap_or_else(|| {
+            if error.is_timeout() { io::ErrorKind::TimedOut.into() } else { io::Error::other(error.without_url()) }
+        });
+        Ok(TargetError::Unreachable { host, source })
     }
-}
 
-fn with_proxy(builder: ClientBuilder, proxy: &Proxy, is_loopback: bool) -> reqwest::Result<ClientBuilder> {
-    Ok(match proxy {
-        Proxy::System if !is_loopback => builder,
-        Proxy::System | Proxy::Off => builder.no_proxy(),
-        Proxy::Url(url) => builder.proxy(HttpProxy::all(url.expose_secret())?),
-    })
-}
-
-/// Reads an answer's body, up to a bound; whether that was all of it.
-async fn read_body(response: &mut Response) -> (Vec<u8>, bool) {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
-            Ok(None) => return (body, true),
-            Ok(Some(_)) | Err(_) => return (body, false),
-        }
-    }
-}
-
-/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(value: &str) -> Option<Duration> {
-    if let Ok(seconds) = value.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?;
-    let seconds = date.timestamp().as_second() - jiff::Timestamp::now().as_second();
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-}
-
-/// Up to a quarter more, so that hundreds of schools do not come back in the same second.
-fn with_jitter(wait: Duration) -> Duration {
-    use std::hash::{BuildHasher, RandomState};
-    // A new state is the standard library's source of randomness.
-    #[expect(clippy::cast_precision_loss, reason = "a random share needs no precision")]
-    let share = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-    wait.mul_f64(1.0 + share / 4.0)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn host_and_port(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-/// What stands behind an error of the HTTP client.
-struct Cause {
-    is_connect: bool,
-    is_certificate: bool,
-    is_proxy_login: bool,
-    /// The layers above the innermost cause say only that a request failed.
-    innermost: String,
-}
-
-impl Cause {
-    fn of(error: &reqwest::Error) -> Self {
-        let mut cause = Self {
-            is_connect: error.is_connect(),
-            is_certificate: false,
-            is_proxy_login: false,
-            innermost: String::new(),
+    async fn tls_failure(&self, source: rustls::Error) -> TargetError {
+        let host = self.host.clone();
+        let rustls::Error::InvalidCertificate(reason) = &source else {
+            return TargetError::Tls { host, source };
         };
-        let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-        while let Some(error) = next {
-            cause.innermost = error.to_string();
-            cause.is_certificate |=
-                matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)));
-            // hyper-util's error type for a refused tunnel is private: its text is all there is.
-            cause.is_proxy_login |= cause.innermost.contains("proxy authorization required");
-            // An I/O error that wraps another one passes over it in `source`.
-            next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-                Some(inner) => Some(inner),
-                None => error.source(),
-            };
+        let issuer = Box::pin(self.issuer()).await;
+        match reason {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TargetError::OtherName { host, issuer, source }
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => TargetError::OutOfDate { host, issuer, source },
+            _ => TargetError::Untrusted { host, issuer, source },
         }
-        cause
     }
+
+    /// Who signed the certificate that is shown on this way, through the proxy if there is one. The second connection
+    /// carries a handshake that is refused, and nothing else.
+    async fn issuer(&self) -> Option<String> {
+        let (witness, config) = Witness::new().ok()?;
+        let client = with_proxy(Client::builder(), &self.proxy)
+            .ok()?
+            .tls_backend_preconfigured(config)
+            .dns_resolver(Resolver)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CONNECT_TIMEOUT)
+            .build()
+            .ok()?;
+        let mut url = self.url.clone();
+        url.set_path("/");
+        // Always an error: the witness refuses every certificate.
+        drop(client.head(url).send().await);
+        witness.issuer()
+    }
+}
+
+/// An unknown outcome stays one, however a later try failed.
+fn with_doubt(doubtful: Option<TargetError>, last: TargetError) -> TargetError {
+    match doubtful {
+        Some(TargetError::Unknown { doubt, words, .. }) if !last.is_unknown() => {
+            TargetError::Unknown { doubt, words, source: Some(Box::new(last)) }
+        }
+        _ => last,
+    }
+}
+
+/// Where a feed goes. Only scheme, host, port and path of the mapping's address are used.
+fn endpoint(url: &Url, contract: &Contract) -> Url {
+    let mut endpoint = url.clone();
+    endpoint.set_path(&format!("{}{}", url.path().trim_end_matches('/'), contract.path));
+    endpoint.set_query(None);
+    endpoint.set_fragment(None);
+    // Fails only for addresses that cannot have credentials anyway.
+    let _: Result<(), ()> = endpoint.set_username("").and_then(|()| endpoint.set_password(None));
+    endpoint
+}
+
+/// The chunks as a body. Notes when the first one is asked for: from then on the server may have seen the batch.
+fn body(payload: Arc<dyn Payload>, started: Arc<AtomicBool>) -> Body {
+    let mut chunks = None;
+    Body::wrap_stream(stream::iter(std::iter::from_fn(move || {
+        let chunks = chunks.get_or_insert_with(|| {
+            started.store(true, Ordering::Release);
+            Arc::clone(&payload).chunks()
+        });
+        chunks.find(|chunk| !chunk.is_empty()).map(Ok::<_, io::Error>)
+    })))
+}
+
+fn client_error(error: reqwest::Error) -> TargetError {
+    TargetError::Client { source: error.without_url() }
+}
+
+/// Schools start at the same minute: without a seed of its own every process would wait in step with the others.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }

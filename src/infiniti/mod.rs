@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod client;
 pub mod contract;
+mod error;
 pub mod patron;
 pub mod payload;
 pub mod sandbox;

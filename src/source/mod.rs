@@ -16,6 +16,7 @@ mod connection;
 mod error;
 mod format;
 mod guard;
+mod issuer;
 pub mod memory;
 mod mysql;
 mod network;

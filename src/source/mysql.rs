@@ -14,9 +14,9 @@ use sqlx::{
 
 use super::error::without_values;
 use super::format::{rewrite_float, rewrite_single};
+use super::issuer::{self, Opening};
 use super::row::{Column, RowSink};
 use super::{Connection, Encryption, Source, SourceError, check_columns, network, tls};
-use crate::tls::Opening;
 
 /// A session with MySQL or MariaDB.
 pub(super) struct MySql {
@@ -44,8 +44,7 @@ impl MySql {
             .charset("utf8mb4")
             .pipes_as_concat(false)
             .timezone(None)
-            .no_engine_substitution(false)
-            .statement_cache_capacity(0);
+            .no_engine_substitution(false);
         options = match &settings.socket {
             Some(socket) => options.socket(socket),
             None => options.host(&settings.host),
@@ -65,7 +64,7 @@ impl MySql {
                 Ok(connection) => connection,
                 Err(error) => {
                     let error = connect_error(error, settings);
-                    return Err(tls::complete(error, &settings.host, port, Opening::MySql).await);
+                    return Err(issuer::complete(error, &settings.host, port, Opening::MySql).await);
                 }
             };
         for statement in session_statements(&mut connection, settings.timeout).await {
@@ -149,7 +148,10 @@ impl Source for MySql {
 
 /// A time limit, in the words of the server at hand, and the transaction.
 async fn session_statements(connection: &mut MySqlConnection, timeout: Duration) -> Vec<String> {
-    let version: String = sqlx::query_scalar("SELECT VERSION()").fetch_one(connection).await.unwrap_or_default();
+    // As text, not prepared: closing a prepared statement has no answer, and the next packet would wait 40 ms for the
+    // acknowledgement of that one.
+    let row = sqlx::raw_sql("SELECT VERSION()").fetch_one(connection).await.ok();
+    let version: String = row.and_then(|row| row.try_get(0).ok()).unwrap_or_default();
     let limit = if version.contains("MariaDB") {
         format!("SET SESSION max_statement_time = {}", timeout.as_secs_f64())
     } else {

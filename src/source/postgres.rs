@@ -13,9 +13,9 @@ use sqlx::{
 
 use super::error::without_values;
 use super::format::{rewrite_float, rewrite_single};
+use super::issuer::{self, Opening};
 use super::row::{Column, RowSink};
 use super::{Connection, Encryption, Source, SourceError, check_columns, line_of, network, tls};
-use crate::tls::Opening;
 
 /// A session with PostgreSQL.
 pub(super) struct Postgres {
@@ -63,7 +63,7 @@ impl Postgres {
             Ok(connection) => connection,
             Err(error) => {
                 let error = connect_error(error, settings);
-                return Err(tls::complete(error, &settings.host, port, Opening::Postgres).await);
+                return Err(issuer::complete(error, &settings.host, port, Opening::Postgres).await);
             }
         };
         let milliseconds = settings.timeout.as_millis();

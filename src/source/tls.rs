@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Connection, Encryption, SourceError, network};
-use crate::tls::Opening;
 
 /// The operating system's roots and the mapping's `ca_file`, as PEM.
 pub(super) fn roots_pem(settings: &Connection) -> Result<Vec<u8>, SourceError> {
@@ -48,18 +47,6 @@ pub(super) fn failure(settings: &Connection, error: &(dyn Error + 'static)) -> S
         cause = error.source();
     }
     SourceError::Tls { host: settings.host.clone(), reason, issuer: None }
-}
-
-/// The error with the issuer, if it is about a certificate that nobody vouches for and the issuer can be found out. Who
-/// signed is beside the point when the name is wrong or the time is over.
-pub(super) async fn complete(mut error: SourceError, host: &str, port: u16, opening: Opening) -> SourceError {
-    // rustls' own word: drivers hand on no more than text.
-    if let SourceError::Tls { issuer, reason, .. } = &mut error
-        && ["UnknownIssuer", "CaUsedAsEndEntity"].iter().any(|word| reason.contains(word))
-    {
-        *issuer = crate::tls::issuer(host, port, opening).await;
-    }
-    error
 }
 
 /// An I/O error while connecting: rustls hides its own inside one.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Batch, Plan, Progress};
+use crate::infiniti::answer::FailedRow;
 use crate::infiniti::client::{Payload, Target, TargetError};
 use crate::infiniti::payload::Csv;
 use crate::infiniti::value::RowPlace;
@@ -59,11 +60,11 @@ pub async fn push(plan: &Plan, target: &Target, progress: &Arc<Progress>) -> Rep
             Ok(receipt) => {
                 report.batches += 1;
                 report.bytes += batch.csv.length();
-                report.created += receipt.created();
-                report.updated += receipt.updated();
+                report.created += receipt.created() as u64;
+                report.updated += receipt.updated() as u64;
                 report.unknown += receipt.unknown().len() as u64;
-                report.failed.extend(receipt.failed().iter().map(|(row, message)| failure(plan, batch, *row, message)));
-                report.accepted += rows - receipt.failed().len() as u64 - receipt.unknown().len() as u64;
+                report.failed.extend(receipt.failed().iter().map(|failed| failure(plan, batch, failed)));
+                report.accepted += receipt.accepted_count() as u64;
                 tracing::info!(
                     batch = report.batches,
                     rows,
@@ -89,9 +90,13 @@ pub async fn push(plan: &Plan, target: &Target, progress: &Arc<Progress>) -> Rep
     report
 }
 
-fn failure(plan: &Plan, batch: &Batch, row: usize, message: &str) -> Failure {
-    let patron = batch.csv.patron(row);
-    Failure { username: plan.patrons.username(patron), place: plan.patrons.place(patron), message: message.to_owned() }
+fn failure(plan: &Plan, batch: &Batch, failed: &FailedRow) -> Failure {
+    let patron = batch.csv.patron(failed.row);
+    Failure {
+        username: plan.patrons.username(patron),
+        place: plan.patrons.place(patron),
+        message: failed.message.to_string(),
+    }
 }
 
 /// A CSV that tells how much of it has left.

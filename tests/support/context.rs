@@ -1,7 +1,6 @@
 //! A temporary folder with a school's mapping, its SIS, and a loopback Infiniti; runs the program in it.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -36,13 +35,8 @@ impl TestContext {
     /// With a sandbox as the target, which shows these faults.
     pub fn with_sandbox(faults: &[&str]) -> Self {
         let mut context = Self::new();
-        let options = Options {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            username: USERNAME.into(),
-            password: PASSWORD.into(),
-            file: None,
-            faults: faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect(),
-        };
+        let faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
+        let options = Options { faults, ..Options::new(USERNAME, PASSWORD) };
         let sandbox = context.runtime.block_on(Sandbox::start(options)).unwrap();
         context.target = sandbox.url();
         context.sandbox = Some(sandbox);

@@ -6,7 +6,6 @@ pub(super) use sample::Summary;
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::args::DemoArgs;
@@ -48,15 +47,9 @@ pub(super) async fn run(args: DemoArgs, mut output: Output) -> Result<ExitCode, 
         source: io::Error::other(error),
     })?;
     let patrons = folder.join("infiniti.json");
-    let sandbox = Sandbox::start(Options {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        username: USERNAME.into(),
-        password: PASSWORD.into(),
-        file: Some(patrons.clone()),
-        faults: Vec::new(),
-    })
-    .await
-    .map_err(|source| Error::File { action: "start the sandbox on", path: "127.0.0.1".into(), source })?;
+    let sandbox = Sandbox::start(Options { file: Some(patrons.clone()), ..Options::new(USERNAME, PASSWORD) })
+        .await
+        .map_err(|source| Error::File { action: "start the sandbox on", path: "127.0.0.1".into(), source })?;
     let stage = Stage {
         mapping: folder.join("demo.yaml"),
         patrons,

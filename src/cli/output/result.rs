@@ -43,6 +43,9 @@ impl Output {
             writeln!(notes, "  caused by: {error}")?;
             cause = error.source();
         }
+        if let Some(words) = error.words() {
+            writeln!(notes, "  Infiniti says: {words}")?;
+        }
         match error.hint() {
             Some(hint) => writeln!(notes, "{HINT}hint{HINT:#}: {hint}"),
             None => Ok(()),

@@ -1,139 +1,144 @@
-//! What a sandbox does wrong on demand.
+//! Faults on demand: what can go wrong at Infiniti, or on the way to it, one at a time.
 
+use std::fmt;
 use std::str::FromStr;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
-/// One fault, as `--fail` takes it: `401`, `503x2`, `503x2:5` (with `Retry-After: 5`), `cut`, `cut-upload=1000`,
-/// `hang`, `html`, `redirect`, `badjson`, `miscount`, `nodetails`, `reject=PATTERN`. A fault that ends with `xN` shows
-/// for the first N requests only.
+/// One fault, and how many imports it strikes.
+///
+/// Written as `NAME`, `NAMExTIMES` or `NAMExTIMES=ARGUMENT`; a status may end in `:SECONDS` for `Retry-After`:
+///
+/// | fault | what happens | imported? |
+/// |---|---|---|
+/// | `401`, `503x2`, `429:5` | that status, with Infiniti's body for 401 | no |
+/// | `redirect` | 302 to a login page | no |
+/// | `html` | a login page, with status 200 | no |
+/// | `cut-upload=BYTES` | the connection is reset after so many bytes of the upload | no |
+/// | `cut` | the connection is reset in the middle of the answer | yes |
+/// | `hang` | no answer | yes |
+/// | `badjson` | an answer that is not JSON | yes |
+/// | `miscount` | one row fewer counted as processed than was sent | yes |
+/// | `nodetails` | a row said to have failed, but not which | yes |
+/// | `reject=PATTERN` | rows whose username matches the regular expression fail | the others |
 #[derive(Clone, Debug)]
-pub struct Fault(Spec);
-
-#[derive(Clone, Debug)]
-enum Spec {
-    /// Instead of a right answer, or in it; for so many requests, or for all.
-    Request(Kind, Option<u32>),
-    /// Rows whose username matches fail.
-    Reject(Regex),
+pub struct Fault {
+    pub(super) kind: FaultKind,
+    /// How many imports it still strikes; `None` is all.
+    pub(super) times: Option<u32>,
+    text: String,
 }
 
-/// A fault of a whole request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// This status, perhaps with seconds to wait; nothing is imported.
-    Status(u16, Option<u64>),
-    /// The import is done, the answer ends in the middle.
-    Cut,
-    /// So many bytes of the upload are read, then the connection ends.
-    CutUpload(usize),
-    /// No answer.
-    Hang,
-    /// A sign-in page with status 200.
-    Html,
-    /// Sent to a sign-in page.
+#[derive(Clone, Debug)]
+pub(super) enum FaultKind {
+    Status { status: u16, retry_after: Option<u64> },
     Redirect,
-    /// The import is done, the answer has something before its JSON.
+    Html,
+    CutUpload { bytes: usize },
+    Cut,
+    Hang,
     BadJson,
-    /// The import is done, the answer counts one row too few.
     Miscount,
-    /// The import is done, the answer does not tell which rows failed.
     NoDetails,
+    Reject { pattern: Regex },
 }
 
-impl Kind {
-    /// Its name, for the page.
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Status(status, _) => status.to_string(),
-            Self::Cut => "cut".into(),
-            Self::CutUpload(bytes) => format!("cut-upload={bytes}"),
-            Self::Hang => "hang".into(),
-            Self::Html => "html".into(),
-            Self::Redirect => "redirect".into(),
-            Self::BadJson => "badjson".into(),
-            Self::Miscount => "miscount".into(),
-            Self::NoDetails => "nodetails".into(),
+/// A fault that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is not a fault: {reason}")]
+pub struct FaultError {
+    text: String,
+    reason: &'static str,
+}
+
+impl Fault {
+    /// Reads faults separated by commas. `reject=` takes the rest of the text, since a pattern may hold a comma.
+    ///
+    /// # Errors
+    /// The first one that is not a fault.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, FaultError> {
+        let mut faults = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (one, after) = match rest.split_once(',') {
+                Some(parts) if !rest.trim_start().starts_with("reject") => parts,
+                _ => (rest, ""),
+            };
+            faults.push(one.trim().parse()?);
+            rest = after;
         }
+        Ok(faults)
+    }
+
+    /// Whether it strikes now; counts it if so.
+    pub(super) fn strikes(&mut self) -> bool {
+        match &mut self.times {
+            None => true,
+            Some(0) => false,
+            Some(times) => {
+                *times -= 1;
+                true
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
 impl FromStr for Fault {
-    type Err = String;
+    type Err = FaultError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(pattern) = text.strip_prefix("reject=") {
-            let pattern = Regex::new(pattern).map_err(|error| error.to_string())?;
-            return Ok(Self(Spec::Reject(pattern)));
-        }
-        let (text, wait) = match text.split_once(':') {
-            Some((text, wait)) => {
-                (text, Some(wait.parse().map_err(|_| format!("`{wait}` is not a number of seconds"))?))
+    fn from_str(text: &str) -> Result<Self, FaultError> {
+        let error = |reason| FaultError { text: text.to_owned(), reason };
+        let (head, argument) = text.split_once('=').map_or((text, None), |(head, argument)| (head, Some(argument)));
+        let (head, seconds) = head.split_once(':').map_or((head, None), |(head, seconds)| (head, Some(seconds)));
+        let (name, times) = match head.rsplit_once('x') {
+            Some((name, times)) if times.bytes().all(|byte| byte.is_ascii_digit()) && !times.is_empty() => {
+                (name, Some(times.parse().map_err(|_| error("so many times are too many"))?))
             }
-            None => (text, None),
+            _ => (head, None),
         };
-        let (name, times) = match text.rsplit_once('x') {
-            Some((name, times))
-                if !name.is_empty() && !times.is_empty() && times.bytes().all(|b| b.is_ascii_digit()) =>
-            {
-                (name, Some(times.parse().map_err(|_| format!("`{times}` is too many times"))?))
+        let kind = match (name, argument) {
+            ("cut", None) => FaultKind::Cut,
+            ("hang", None) => FaultKind::Hang,
+            ("html", None) => FaultKind::Html,
+            ("redirect", None) => FaultKind::Redirect,
+            ("badjson", None) => FaultKind::BadJson,
+            ("miscount", None) => FaultKind::Miscount,
+            ("nodetails", None) => FaultKind::NoDetails,
+            ("cut-upload", Some(bytes)) => {
+                FaultKind::CutUpload { bytes: bytes.parse().map_err(|_| error("write `cut-upload=BYTES`"))? }
             }
-            _ => (text, None),
-        };
-        let kind = match name {
-            "cut" => Kind::Cut,
-            "hang" => Kind::Hang,
-            "html" => Kind::Html,
-            "redirect" => Kind::Redirect,
-            "badjson" => Kind::BadJson,
-            "miscount" => Kind::Miscount,
-            "nodetails" => Kind::NoDetails,
-            _ => match (name.strip_prefix("cut-upload="), name.parse()) {
-                (Some(bytes), _) => {
-                    Kind::CutUpload(bytes.parse().map_err(|_| format!("`{bytes}` is not a number of bytes"))?)
-                }
-                (None, Ok(status @ 300..=599)) => Kind::Status(status, wait),
-                (None, _) => {
-                    return Err(format!(
-                        "`{name}` is not a fault; there are a status (300 to 599), cut, cut-upload=N, hang, html, redirect, badjson, miscount, nodetails and reject=PATTERN"
-                    ));
-                }
+            ("cut-upload", None) => return Err(error("write `cut-upload=BYTES`")),
+            ("reject", Some(pattern)) if !pattern.is_empty() => FaultKind::Reject {
+                pattern: RegexBuilder::new(pattern)
+                    .case_insensitive(true)
+                    .build()
+                    .map_err(|_| error("the pattern is not a regular expression"))?,
             },
-        };
-        Ok(Self(Spec::Request(kind, times)))
-    }
-}
-
-/// The faults that are still to come.
-#[derive(Debug)]
-pub(super) struct Faults {
-    requests: Vec<(Kind, Option<u32>)>,
-    rejects: Vec<Regex>,
-}
-
-impl Faults {
-    pub(super) fn new(faults: Vec<Fault>) -> Self {
-        let mut all = Self { requests: Vec::new(), rejects: Vec::new() };
-        for fault in faults {
-            match fault.0 {
-                Spec::Request(kind, times) => all.requests.push((kind, times)),
-                Spec::Reject(pattern) => all.rejects.push(pattern),
+            ("reject", _) => return Err(error("write `reject=PATTERN`")),
+            (status, None) if !status.is_empty() && status.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let status = status.parse().ok().filter(|status| (200..=999).contains(status));
+                let retry_after = match seconds {
+                    Some(seconds) => Some(seconds.parse().map_err(|_| error("write `503:SECONDS`"))?),
+                    None => None,
+                };
+                FaultKind::Status { status: status.ok_or_else(|| error("a status is 200 to 999"))?, retry_after }
             }
+            _ => {
+                return Err(error(
+                    "known are a status like `503`, `cut`, `cut-upload=BYTES`, `hang`, `html`, `redirect`, `badjson`, `miscount`, `nodetails` and `reject=PATTERN`, each also as `503x2`",
+                ));
+            }
+        };
+        if seconds.is_some() && !matches!(kind, FaultKind::Status { .. }) {
+            return Err(error("only a status has `:SECONDS`"));
         }
-        all
-    }
-
-    /// The fault of the request that comes now: in the order given, each until it is used up.
-    pub(super) fn next(&mut self) -> Option<Kind> {
-        let (kind, times) = self.requests.iter_mut().find(|(_, times)| *times != Some(0))?;
-        if let Some(times) = times {
-            *times -= 1;
-        }
-        Some(kind.clone())
-    }
-
-    pub(super) fn rejects(&self) -> Vec<Regex> {
-        self.rejects.clone()
+        Ok(Self { kind, times, text: text.to_owned() })
     }
 }
 
@@ -142,18 +147,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_come_in_order_and_are_used_up() {
-        let faults = ["503x2:7", "cutx1", "hangx1"].map(|text| text.parse().unwrap());
-        let mut faults = Faults::new(faults.to_vec());
-        let names: Vec<_> = std::iter::from_fn(|| faults.next()).collect();
-        let busy = Kind::Status(503, Some(7));
-        assert_eq!(names, [busy.clone(), busy, Kind::Cut, Kind::Hang]);
+    fn faults_strike_as_often_as_they_say() {
+        let mut fault: Fault = "503x2:5".parse().unwrap();
+        assert!(matches!(fault.kind, FaultKind::Status { status: 503, retry_after: Some(5) }));
+        assert_eq!([fault.strikes(), fault.strikes(), fault.strikes()], [true, true, false]);
+        let mut fault: Fault = "hang".parse().unwrap();
+        assert!((0..100).all(|_| fault.strikes()));
+        let fault: Fault = "cut-uploadx3=1000".parse().unwrap();
+        assert!(matches!((fault.kind, fault.times), (FaultKind::CutUpload { bytes: 1000 }, Some(3))));
     }
 
     #[test]
-    fn what_is_no_fault_is_refused() {
-        for text in ["", "x2", "200", "cut-upload=many", "reject=(", "503:soon", "nonsense"] {
-            assert!(text.parse::<Fault>().is_err(), "{text}");
+    fn a_list_leaves_a_pattern_whole() {
+        let faults = Fault::parse_list("401, cutx1,reject=a{1,2}x9").unwrap();
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), ["401", "cutx1", "reject=a{1,2}x9"]);
+        assert_eq!(faults[2].times, None);
+    }
+
+    #[test]
+    fn what_is_no_fault_says_what_is() {
+        for (text, reason) in [
+            ("bang", "known are"),
+            ("99", "200 to 999"),
+            ("cut-upload", "cut-upload=BYTES"),
+            ("cut-upload=x", "cut-upload=BYTES"),
+            ("reject=", "reject=PATTERN"),
+            ("reject=(", "regular expression"),
+            ("hang:5", "only a status"),
+            ("503:x", "503:SECONDS"),
+            ("hangx99999999999", "too many"),
+            ("", "known are"),
+        ] {
+            let error = text.parse::<Fault>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
         }
     }
 }

@@ -12,9 +12,8 @@ use tokio_util::compat::TokioAsyncWriteCompatExt as _;
 
 use super::failure::explain_login;
 use super::{Session, browser};
-use crate::source::tls;
+use crate::source::issuer::{self, Opening};
 use crate::source::{Connection, Encryption, Login, SourceError};
-use crate::tls::Opening;
 
 /// SQL Server's own port.
 const PORT: u16 = 1433;
@@ -61,7 +60,7 @@ pub(super) async fn connect(connection: &Connection) -> Result<Session, SourceEr
                 let strict = connection.encryption == Encryption::Strict;
                 let opening = if strict { Opening::Strict } else { Opening::Packets };
                 let error = explain_login(error, connection, &address);
-                return Err(tls::complete(error, &host, port, opening).await);
+                return Err(issuer::complete(error, &host, port, opening).await);
             }
         }
     }
