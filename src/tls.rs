@@ -14,7 +14,7 @@ const NAME_MAX: usize = 100;
 /// A witness of a handshake: it notes who signed the certificate that is shown, and then refuses it, whatever it is. So
 /// nothing but the handshake ever crosses a connection that it watches.
 #[derive(Debug)]
-pub struct Witness {
+pub(crate) struct Witness {
     provider: Arc<CryptoProvider>,
     issuer: Mutex<Option<String>>,
 }
@@ -24,7 +24,7 @@ impl Witness {
     ///
     /// # Errors
     /// If the cryptographic provider knows no version of TLS.
-    pub fn new() -> Result<(Arc<Self>, ClientConfig), Error> {
+    pub(crate) fn new() -> Result<(Arc<Self>, ClientConfig), Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let witness = Arc::new(Self { provider: Arc::clone(&provider), issuer: Mutex::new(None) });
         let config = ClientConfig::builder_with_provider(provider)
@@ -36,7 +36,7 @@ impl Witness {
     }
 
     /// The authority's name, once a handshake was seen.
-    pub fn issuer(&self) -> Option<String> {
+    pub(crate) fn issuer(&self) -> Option<String> {
         self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -80,7 +80,7 @@ impl ServerCertVerifier for Witness {
 }
 
 /// The name of the authority that signed a certificate (X.509 as DER): its common name, else its organisation.
-pub fn issuer_of(certificate: &[u8]) -> Option<String> {
+pub(crate) fn issuer_of(certificate: &[u8]) -> Option<String> {
     const VERSION: u8 = 0xa0;
     const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
     const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];

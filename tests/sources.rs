@@ -1,6 +1,6 @@
 //! Every engine by the shared suite, against real servers.
 
-#![allow(clippy::tests_outside_test_module, reason = "this file is nothing but tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;
 

@@ -149,7 +149,12 @@ impl HeaderSet {
 
     /// The headers in the contract's order.
     pub fn iter(self) -> impl Iterator<Item = Header> {
-        (0..32).map(Header).filter(move |header| self.contains(*header))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left - 1;
+            Some(Header(lowest))
+        })
     }
 }
 

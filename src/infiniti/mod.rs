@@ -1,6 +1,8 @@
 //! The target: Concord Infiniti's import API.
 
 pub mod answer;
+pub mod builder;
+mod clash;
 pub mod client;
 pub mod contract;
 mod error;

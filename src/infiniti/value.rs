@@ -31,8 +31,13 @@ pub enum Rule {
     CohortTwice,
     /// A staff member with one.
     CohortOfStaff,
-    /// Another row has the same value.
-    Clash(Vec<RowPlace>),
+    /// Other rows have the same value.
+    Clash {
+        /// The first few of them.
+        first: Vec<RowPlace>,
+        /// How many more there are.
+        more: usize,
+    },
 }
 
 /// Where a row came from.
@@ -59,7 +64,7 @@ impl Rule {
             Self::CohortMissing => "cohort_missing",
             Self::CohortTwice => "cohort_twice",
             Self::CohortOfStaff => "cohort_of_staff",
-            Self::Clash(_) => "clash",
+            Self::Clash { .. } => "clash",
         }
     }
 
@@ -81,14 +86,11 @@ impl Rule {
             Self::CohortMissing => "a student needs `graduationyear` or `academiclevel`, and both are blank".to_owned(),
             Self::CohortTwice => "a student has `graduationyear` or `academiclevel`, not both".to_owned(),
             Self::CohortOfStaff => format!("`{name}` belongs to students, and this is a staff member"),
-            Self::Clash(others) => {
-                let mut places: Vec<String> = others
-                    .iter()
-                    .take(3)
-                    .map(|place| format!("{} row {}", extract_name(place.extract), place.row))
-                    .collect();
-                if others.len() > places.len() {
-                    places.push(format!("{} more", others.len() - places.len()));
+            Self::Clash { first, more } => {
+                let mut places: Vec<String> =
+                    first.iter().map(|place| format!("{} row {}", extract_name(place.extract), place.row)).collect();
+                if *more > 0 {
+                    places.push(format!("{more} more"));
                 }
                 format!("`{name}` is the same as in {}", places.join(", "))
             }
@@ -141,37 +143,62 @@ pub fn canonical(kind: Kind, value: &str) -> Result<&str, Rule> {
 /// labels. Stricter than RFC 5322, which allows comments and quoted blanks that no school's mail server does.
 fn is_well_formed_email(address: &str) -> bool {
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
-    let local_ok = !local.is_empty()
-        && local.len() <= 64
-        && !local.starts_with('.')
-        && !local.ends_with('.')
-        && !local.contains("..")
-        && all(local, |byte| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte));
-    let domain_ok = domain.len() <= 253
-        && domain.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && all(label, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        });
-    local_ok && domain_ok
+    let is_letter = |c: char| c.is_ascii() || c.is_alphanumeric();
+    is_local_part(local.as_bytes())
+        && is_domain(domain.as_bytes())
+        && (address.is_ascii() || address.chars().all(is_letter))
 }
 
-/// Whether every character is allowed: an ASCII one by the rule, another one if it is a letter or a digit.
-fn all(text: &str, is_allowed: impl Fn(u8) -> bool) -> bool {
-    if text.is_ascii() {
-        text.bytes().all(is_allowed)
-    } else {
-        text.chars().all(|c| {
-            u8::try_from(c).map_or_else(
-                |_| c.is_alphanumeric(),
-                |byte| {
-                    if byte.is_ascii() { is_allowed(byte) } else { c.is_alphanumeric() }
-                },
-            )
-        })
+/// Bytes that a local part may hold beside dots. A byte that is not ASCII is a part of a letter; which ones is asked
+/// elsewhere.
+const LOCAL: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    loop {
+        allowed[byte as usize] = byte.is_ascii_alphanumeric() || byte >= 0x80;
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
     }
+    let special = b"!#$%&'*+/=?^_`{|}~-";
+    let mut index = 0;
+    while index < special.len() {
+        allowed[special[index] as usize] = true;
+        index += 1;
+    }
+    allowed
+};
+
+fn is_local_part(local: &[u8]) -> bool {
+    let mut previous = b'.';
+    for byte in local {
+        let is_allowed = if *byte == b'.' { previous != b'.' } else { LOCAL[usize::from(*byte)] };
+        if !is_allowed {
+            return false;
+        }
+        previous = *byte;
+    }
+    previous != b'.' && local.len() <= 64
+}
+
+fn is_domain(domain: &[u8]) -> bool {
+    let (mut previous, mut label) = (b'.', 0);
+    for byte in domain {
+        label += 1;
+        match byte {
+            b'.' if matches!(previous, b'.' | b'-') => return false,
+            b'.' => label = 0,
+            b'-' if previous == b'.' => return false,
+            b'-' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | 0x80.. => {}
+            _ => return false,
+        }
+        if label > 63 {
+            return false;
+        }
+        previous = *byte;
+    }
+    !matches!(previous, b'.' | b'-') && domain.len() <= 253
 }
 
 #[cfg(test)]

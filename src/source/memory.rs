@@ -43,7 +43,9 @@ impl Memory {
             return Ok(());
         }
         for row in &table.rows {
-            row.iter().for_each(|cell| sink.cell(cell));
+            for cell in row {
+                sink.cell(cell);
+            }
             if sink.end_row().is_err() {
                 return Ok(());
             }

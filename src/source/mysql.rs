@@ -63,7 +63,7 @@ impl MySql {
             match network::within(settings, port, MySqlConnection::connect_with(&options).boxed()).await? {
                 Ok(connection) => connection,
                 Err(error) => {
-                    let error = connect_error(error, settings);
+                    let error = connect_error(&error, settings);
                     return Err(issuer::complete(error, &settings.host, port, Opening::MySql).await);
                 }
             };
@@ -264,8 +264,8 @@ fn push_without_zeros(out: &mut String, time: &str) {
     out.push_str(kept);
 }
 
-fn connect_error(error: sqlx::Error, settings: &Connection) -> SourceError {
-    match &error {
+fn connect_error(error: &sqlx::Error, settings: &Connection) -> SourceError {
+    match error {
         sqlx::Error::Database(database) => {
             let message = database.message().to_owned();
             match database.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number) {

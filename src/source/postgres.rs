@@ -62,7 +62,7 @@ impl Postgres {
         {
             Ok(connection) => connection,
             Err(error) => {
-                let error = connect_error(error, settings);
+                let error = connect_error(&error, settings);
                 return Err(issuer::complete(error, &settings.host, port, Opening::Postgres).await);
             }
         };
@@ -292,8 +292,8 @@ fn unescape(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-fn connect_error(error: sqlx::Error, settings: &Connection) -> SourceError {
-    match &error {
+fn connect_error(error: &sqlx::Error, settings: &Connection) -> SourceError {
+    match error {
         sqlx::Error::Database(database) => {
             let message = database.message().to_owned();
             match database.code().as_deref() {

@@ -86,13 +86,13 @@ pub struct Stopped;
 /// A block is handed on when it holds this many bytes. Small enough to stay in the processor's cache.
 const BLOCK_BYTES: usize = 128 * 1024;
 /// Blocks on their way. Bounds memory when checking is slower than reading.
-const BLOCKS_IN_FLIGHT: usize = 8;
+const BLOCKS_IN_FLIGHT: usize = 32;
 
 /// Makes both ends of the way.
 pub fn channel() -> (RowSink, RowStream) {
     let (sender, receiver) = mpsc::sync_channel(BLOCKS_IN_FLIGHT);
-    let (give_back, given_back) = mpsc::sync_channel(BLOCKS_IN_FLIGHT + 1);
-    let sink = RowSink { block: Block::default(), sender, given_back, row_start: 0, rows: 0, bytes: 0 };
+    let (give_back, emptied) = mpsc::sync_channel(BLOCKS_IN_FLIGHT + 1);
+    let sink = RowSink { block: Block::default(), sender, emptied, row_start: 0, rows: 0, bytes: 0 };
     (sink, RowStream { receiver, give_back })
 }
 
@@ -104,7 +104,7 @@ pub fn channel() -> (RowSink, RowStream) {
 pub struct RowSink {
     block: Block,
     sender: SyncSender<Message>,
-    given_back: Receiver<Block>,
+    emptied: Receiver<Block>,
     /// Where the row being written starts in `block.ends`.
     row_start: usize,
     rows: u64,
@@ -165,7 +165,7 @@ impl RowSink {
         if self.block.ends.is_empty() {
             return Ok(());
         }
-        let mut next = self.given_back.try_recv().unwrap_or_default();
+        let mut next = self.emptied.try_recv().unwrap_or_default();
         next.columns = self.block.columns;
         let full = std::mem::replace(&mut self.block, next);
         self.row_start = 0;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Progress;
 use crate::error::Hint;
+use crate::infiniti::builder::{Builder, MissingColumn};
 use crate::infiniti::contract::USERS;
-use crate::infiniti::patron::{Builder, MissingColumn, Patrons};
+use crate::infiniti::patron::Patrons;
 use crate::mapping::Mapping;
 use crate::source::row::{Message, RowStream, channel};
 use crate::source::{self, Source, SourceError};

@@ -4,6 +4,8 @@
 //! `cargo bench --bench push -- [ROWS…]`, by default 2000 and 100000; `SISPUSH_BENCH_RUNS` sets the runs (default 5).
 //! A database whose server is not installed is left out, and the output says so.
 
+#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints its table and may fail")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -69,7 +71,7 @@ fn compare(school: &School, source: &school::Source, runs: usize) {
         ratios[0],
         ratios[ratios.len() - 1],
         peak >> 20,
-        (2 * csv >> 20) + 64,
+        ((2 * csv) >> 20) + 64,
         median(&ours).as_secs_f64() * 1e3,
     );
 }

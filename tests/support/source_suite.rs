@@ -22,7 +22,6 @@ pub trait Server {
 
 /// The kinds of types that an SIS uses (design, section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
     SmallInteger,
     Integer,

@@ -167,7 +167,10 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
-    pub(super) fn finish(self) {}
+    /// Takes the line away.
+    pub(super) fn finish(self) {
+        drop(self);
+    }
 }
 
 impl Drop for ProgressLine {

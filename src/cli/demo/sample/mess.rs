@@ -6,7 +6,7 @@ use super::{Person, STUDENT_DOMAIN, School, padded};
 
 /// One kind of mess: how many people have it, and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(in crate::cli) struct Finding {
     /// How many people have it.
     pub people: usize,
     /// What it is, as a person would say it after the number: `students with a bad e-mail address`.
@@ -17,7 +17,7 @@ pub struct Finding {
 
 /// What a push with the shipped mapping makes of a kind of mess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(in crate::cli) enum Outcome {
     /// Sent: put right on the way, or nothing to put right.
     Sent,
     /// Sent, with a warning.

@@ -1,0 +1,719 @@
+//! Rows become patrons, or rejections. No I/O, no clock.
+//!
+//! This is the hot path: a cell goes from the block it was read into to its CSV line through buffers that are used
+//! again for every row.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use super::clash::{Key, clashing_barcodes, clashing_keys};
+use super::contract::{
+    Contract, EMAILADDRESS, Header, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
+};
+use super::patron::{ExtractCount, Patrons, Record, Rejection, Warning, WarningKind};
+use super::payload::{Lines, push_cell};
+use super::value::{RowPlace, Rule, canonical};
+use crate::mapping::{Extract, Input, Lookup, Send, Template, Transform};
+use crate::source::row::{Block, Column, Row};
+
+/// A column that a mapping names and the result does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingColumn {
+    /// The column as the mapping writes it.
+    pub column: String,
+    /// The header that needs it.
+    pub header: &'static str,
+    /// The result's column that looks most like it.
+    pub nearest: Option<String>,
+}
+
+/// Builds [`Patrons`]: for each extract [`start`](Self::start) and then its [`rows`](Self::rows), at last
+/// [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Builder {
+    contract: &'static Contract,
+    extracts: Vec<ExtractCount>,
+    steps: Vec<Step>,
+    scratch: Scratch,
+    lines: Lines,
+    records: Vec<Record>,
+    keys: Vec<Key>,
+    /// A hash of the barcode of every row that has one, and the row. Other unique headers would get their own.
+    barcodes: Vec<(u64, u32)>,
+    rejections: Vec<Rejection>,
+    create_only: HeaderSet,
+}
+
+/// A rule of the mapping, ready for rows, with what the contract says of its header.
+#[derive(Debug)]
+struct Step {
+    header: Header,
+    kind: Kind,
+    is_mandatory: bool,
+    is_unique: bool,
+    input: StepInput,
+    lookup: Option<Lookup>,
+    transforms: Vec<Transform>,
+    default: Option<String>,
+}
+
+#[derive(Debug)]
+enum StepInput {
+    Column(usize),
+    Value(String),
+    Template(Box<Template>, Vec<usize>),
+}
+
+/// Buffers that are used again for every row.
+#[derive(Debug, Default)]
+struct Scratch {
+    line: Vec<u8>,
+    broken: Vec<(Header, Rule)>,
+    value: Buffers,
+    key: String,
+}
+
+#[derive(Debug, Default)]
+struct Buffers {
+    rendered: String,
+    from: String,
+    to: String,
+    clean: String,
+    had_control: bool,
+}
+
+/// So many usernames stand beside a warning's count.
+const WARNING_NAMES: usize = 5;
+
+impl Builder {
+    /// A builder for one feed.
+    pub fn new(contract: &'static Contract) -> Self {
+        Self {
+            contract,
+            extracts: Vec::new(),
+            steps: Vec::new(),
+            scratch: Scratch::default(),
+            lines: Lines::default(),
+            records: Vec::new(),
+            keys: Vec::new(),
+            barcodes: Vec::new(),
+            rejections: Vec::new(),
+            create_only: HeaderSet::default(),
+        }
+    }
+
+    /// Starts an extract: binds its rules to the columns of the result.
+    ///
+    /// # Errors
+    /// Every column that a rule needs and the result does not have.
+    pub fn start(&mut self, extract: &Extract, columns: &[Column]) -> Result<(), Vec<MissingColumn>> {
+        let mut missing = Vec::new();
+        let mut find = |name: &str, header: Header| {
+            let found = columns.iter().position(|column| column.name.to_lowercase() == name.to_lowercase());
+            found.unwrap_or_else(|| {
+                missing.push(MissingColumn {
+                    column: name.to_owned(),
+                    header: self.contract.rule(header).name,
+                    nearest: nearest(name, columns),
+                });
+                0
+            })
+        };
+        self.steps.clear();
+        for rule in &extract.rules {
+            let input = match &rule.input {
+                Input::Column(name) => StepInput::Column(find(name, rule.header)),
+                Input::Value(text) => StepInput::Value(text.clone()),
+                Input::Template(template) => {
+                    let columns = template.variables().iter().map(|name| find(name, rule.header)).collect();
+                    StepInput::Template(Box::new(template.clone()), columns)
+                }
+            };
+            if rule.send == Send::Create {
+                self.create_only.insert(rule.header);
+            }
+            let contract_rule = self.contract.rule(rule.header);
+            self.steps.push(Step {
+                header: rule.header,
+                kind: contract_rule.kind,
+                is_mandatory: contract_rule.presence == Presence::Mandatory,
+                is_unique: contract_rule.unique == Unique::Exact,
+                input,
+                lookup: rule.lookup.clone(),
+                transforms: rule.transforms.clone(),
+                default: rule.default.clone(),
+            });
+        }
+        self.extracts.push(ExtractCount { name: extract.name.clone(), rows: 0, rejected: 0 });
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+
+    /// Takes rows of the extract that was started last, at most `most` of them; returns how many.
+    pub fn rows(&mut self, block: &Block, most: u64) -> u64 {
+        let mut taken = 0;
+        for row in block.rows() {
+            if taken == most {
+                break;
+            }
+            self.row(row);
+            taken += 1;
+        }
+        taken
+    }
+
+    fn row(&mut self, row: Row<'_>) {
+        let extract = self.extracts.len() - 1;
+        let Some(count) = self.extracts.last_mut() else { return };
+        count.rows += 1;
+        let place = RowPlace {
+            extract: u16::try_from(extract).unwrap_or(u16::MAX),
+            row: u32::try_from(count.rows).unwrap_or(u32::MAX),
+        };
+        let Scratch { line, broken, value: buffers, key } = &mut self.scratch;
+        line.clear();
+        broken.clear();
+        key.clear();
+        let mut headers = HeaderSet::default();
+        let mut is_staff = None;
+        let mut barcode_hash = None;
+        let mut control = HeaderSet::default();
+        for step in &mut self.steps {
+            let (header, kind, is_unique) = (step.header, step.kind, step.is_unique);
+            buffers.had_control = false;
+            let (value, class) = match step.value(row, buffers) {
+                Ok(("", _)) => {
+                    if step.is_mandatory {
+                        broken.push((header, Rule::Blank));
+                    } else if step.default.is_some() {
+                        // The mapping says that a blank is to be sent.
+                        push_cell(line, "", false);
+                        headers.insert(header);
+                    }
+                    continue;
+                }
+                Ok((value, class)) => match canonical(kind, value) {
+                    Ok(value) => (value, class),
+                    Err(rule) => {
+                        broken.push((header, rule));
+                        continue;
+                    }
+                },
+                Err(rule) => {
+                    broken.push((header, rule));
+                    continue;
+                }
+            };
+            if header == self.contract.key() {
+                key.push_str(value);
+            } else if header == STAFFMEMBER {
+                is_staff = Some(value == "Y");
+            }
+            if is_unique {
+                barcode_hash = Some(hash(value));
+            }
+            push_cell(line, value, class & QUOTED != 0);
+            headers.insert(header);
+            if buffers.had_control {
+                control.insert(header);
+            }
+        }
+        if let Some(is_staff) = is_staff {
+            check_cohort(self.contract, headers, is_staff, broken);
+        }
+        let is_rejected = !broken.is_empty();
+        if is_rejected {
+            count.rejected += 1;
+            self.rejections.push(Rejection {
+                place,
+                username: (!key.is_empty()).then(|| key.clone()),
+                broken: std::mem::take(broken),
+            });
+        }
+        // Without a key there is nothing that another row could clash with.
+        if key.is_empty() {
+            return;
+        }
+        line.extend_from_slice(b"\r\n");
+        let record = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        self.keys.push(Key::new(key, record));
+        if let Some(hash) = barcode_hash {
+            self.barcodes.push((hash, record));
+        }
+        let (line, is_staff) = (self.lines.push(line), is_staff == Some(true));
+        self.records.push(Record { line, headers, place, control, is_staff, is_rejected });
+    }
+
+    /// Puts the patrons in key order and rejects every row of a clash.
+    pub fn finish(mut self) -> Patrons {
+        let Self { contract, lines, records, keys, barcodes, .. } = &mut self;
+        let (contract, lines, records) = (*contract, &*lines, &*records);
+        let clashing_keys = clashing_keys(keys, lines, records, contract.key());
+        let clashing_barcodes = clashing_barcodes(barcodes, lines, records);
+        let key = contract.key();
+        self.reject_clashes(key, &clashing_keys);
+        self.reject_clashes(LIBRARYBARCODE, &clashing_barcodes);
+        self.rejections.sort_by_key(|rejection| rejection.place);
+        let is_accepted = |record: &u32| !self.records[*record as usize].is_rejected;
+        let order: Vec<u32> = self.keys.iter().map(|key| key.record).filter(is_accepted).collect();
+        let warnings = self.warnings(&order);
+        Patrons {
+            contract: self.contract,
+            extracts: self.extracts,
+            rejections: self.rejections,
+            warnings,
+            lines: self.lines,
+            records: self.records,
+            order,
+            create_only: self.create_only,
+        }
+    }
+
+    /// What looks wrong with the patrons that are accepted.
+    fn warnings(&self, order: &[u32]) -> Vec<Warning> {
+        let mut found: BTreeMap<WarningKind, (u64, Vec<u32>)> = BTreeMap::new();
+        for number in order {
+            let mut warn = |kind| {
+                let (count, first) = found.entry(kind).or_default();
+                *count += 1;
+                if first.len() < WARNING_NAMES {
+                    first.push(*number);
+                }
+            };
+            let record = &self.records[*number as usize];
+            if !record.headers.contains(LIBRARYBARCODE) {
+                warn(WarningKind::NoBarcode);
+            }
+            if record.is_staff && !record.headers.contains(EMAILADDRESS) {
+                warn(WarningKind::StaffWithoutAddress);
+            }
+            record.control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
+        }
+        let username = |record: &u32| self.records[*record as usize].value(&self.lines, self.contract.key());
+        found
+            .into_iter()
+            .map(|(kind, (count, first))| Warning {
+                kind,
+                count,
+                usernames: first.iter().filter_map(username).collect(),
+            })
+            .collect()
+    }
+
+    fn reject_clashes(&mut self, header: Header, clashes: &[Vec<u32>]) {
+        if clashes.is_empty() {
+            return;
+        }
+        let mut known: HashMap<RowPlace, usize> =
+            self.rejections.iter().enumerate().map(|(index, rejection)| (rejection.place, index)).collect();
+        for clash in clashes {
+            for record in clash {
+                let place = self.records[*record as usize].place;
+                let others = clash.iter().filter(|other| *other != record);
+                let mut first: Vec<RowPlace> =
+                    others.take(CLASH_PLACES).map(|other| self.records[*other as usize].place).collect();
+                first.sort_unstable();
+                let more = clash.len() - 1 - first.len();
+                let index = *known.entry(place).or_insert_with(|| {
+                    self.rejections.push(Rejection {
+                        place,
+                        username: self.records[*record as usize].value(&self.lines, self.contract.key()),
+                        broken: Vec::new(),
+                    });
+                    self.rejections.len() - 1
+                });
+                self.rejections[index].broken.push((header, Rule::Clash { first, more }));
+                let record = &mut self.records[*record as usize];
+                if !record.is_rejected {
+                    record.is_rejected = true;
+                    self.extracts[usize::from(place.extract)].rejected += 1;
+                }
+            }
+        }
+    }
+}
+
+/// So many of the other rows of a clash are named.
+const CLASH_PLACES: usize = 3;
+
+impl Step {
+    /// The value that a row gives this header, and its class: trimmed, in NFC, without control characters; blank if
+    /// there is none.
+    fn value<'a>(&'a mut self, row: Row<'a>, buffers: &'a mut Buffers) -> Result<(&'a str, u8), Rule> {
+        let Buffers { rendered, from, to, clean, had_control } = buffers;
+        let mut value = trim(match &mut self.input {
+            StepInput::Column(column) => row.cell(*column),
+            StepInput::Value(text) => text,
+            StepInput::Template(template, columns) => {
+                rendered.clear();
+                render(template, columns, row, rendered)?;
+                rendered
+            }
+        });
+        if let Some(lookup) = &self.lookup {
+            value = lookup.get(value).ok_or(Rule::Lookup)?;
+        }
+        if !value.is_empty() && !self.transforms.is_empty() {
+            from.clear();
+            from.push_str(value);
+            for transform in &self.transforms {
+                to.clear();
+                transform.apply(from.trim(), to);
+                std::mem::swap(from, to);
+            }
+            value = from.trim();
+        }
+        if value.is_empty() {
+            value = self.default.as_deref().unwrap_or_default().trim();
+        }
+        let class = class_of(value);
+        if class & UNUSUAL == 0 {
+            return Ok((value, class));
+        }
+        clean.clear();
+        *had_control = normalise(value, clean);
+        Ok((clean.trim(), class))
+    }
+}
+
+fn render(template: &mut Template, columns: &[usize], row: Row<'_>, out: &mut String) -> Result<(), Rule> {
+    let mut few = [""; 8];
+    let many: Vec<&str>;
+    let values = if let Some(values) = few.get_mut(..columns.len()) {
+        for (value, column) in values.iter_mut().zip(columns) {
+            *value = row.cell(*column).trim();
+        }
+        &*values
+    } else {
+        many = columns.iter().map(|column| row.cell(*column).trim()).collect();
+        &many
+    };
+    template.render(values, out).map_err(|failure| Rule::Template(failure.to_string()))
+}
+
+/// A byte that makes a CSV cell need quotes.
+const QUOTED: u8 = 1;
+/// A byte that is not printable ASCII: the value may need to be normalised.
+const UNUSUAL: u8 = 2;
+
+/// What every byte means for the value that holds it.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if byte < 0x20 || byte >= 0x7f {
+            classes[byte] = UNUSUAL;
+        }
+        byte += 1;
+    }
+    classes[b',' as usize] = QUOTED;
+    classes[b'"' as usize] = QUOTED;
+    classes
+};
+
+/// The classes of a value's bytes, in one pass.
+fn class_of(value: &str) -> u8 {
+    value.bytes().fold(0, |class, byte| class | CLASSES[usize::from(byte)])
+}
+
+/// Without outer white space. Nearly all values have none, and a look at two bytes shows it.
+fn trim(value: &str) -> &str {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let bytes = value.as_bytes();
+    if is_graphic(bytes.first()) && is_graphic(bytes.last()) { value } else { value.trim() }
+}
+
+/// Writes a value in NFC with a space for every run of control characters; whether there were any.
+fn normalise(value: &str, out: &mut String) -> bool {
+    let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let has_control = value.contains(is_control);
+    if !has_control && is_nfc(value) {
+        out.push_str(value);
+    } else if has_control {
+        for part in value.split(is_control).filter(|part| !part.is_empty()) {
+            if !out.is_empty() && !out.ends_with(' ') && !part.starts_with(' ') {
+                out.push(' ');
+            }
+            out.extend(part.nfc());
+        }
+    } else {
+        out.extend(value.nfc());
+    }
+    has_control
+}
+
+fn check_cohort(contract: &Contract, headers: HeaderSet, is_staff: bool, broken: &mut Vec<(Header, Rule)>) {
+    let mut cohort = None;
+    let mut filled = 0;
+    for header in contract.iter() {
+        let rule = contract.rule(header);
+        // A header that already broke its own rule was filled: one complaint is enough.
+        let is_filled = headers.contains(header) || broken.iter().any(|(other, _)| *other == header);
+        if is_staff && rule.holders == Holders::Students && is_filled {
+            broken.push((header, Rule::CohortOfStaff));
+        }
+        if rule.presence == Presence::OneOfCohort {
+            cohort = cohort.or(Some(header));
+            filled += usize::from(is_filled);
+        }
+    }
+    if let (false, Some(header)) = (is_staff, cohort) {
+        match filled {
+            1 => {}
+            0 => broken.push((header, Rule::CohortMissing)),
+            _ => broken.push((header, Rule::CohortTwice)),
+        }
+    }
+}
+
+fn hash(value: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn nearest(name: &str, columns: &[Column]) -> Option<String> {
+    let name = name.to_lowercase();
+    columns
+        .iter()
+        .map(|column| (strsim::jaro_winkler(&name, &column.name.to_lowercase()), column))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, column)| column.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::infiniti::contract::USERS;
+    use crate::mapping::Rule as MappingRule;
+    use crate::source::memory::Memory;
+    use crate::source::row::{Message, channel};
+
+    const STUDENT: [&str; 5] = ["username", "enabled", "staffmember", "graduationyear", "librarybarcode"];
+
+    fn extract(name: &str, headers: &[&str], defaults: &[(&str, &str)]) -> Extract {
+        let rule = |name: &&str| MappingRule {
+            header: USERS.header(name).unwrap(),
+            input: Input::Column((*name).to_owned()),
+            lookup: None,
+            transforms: Vec::new(),
+            default: defaults.iter().find(|(header, _)| header == name).map(|(_, value)| (*value).to_owned()),
+            send: Send::Always,
+        };
+        let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
+        rules.sort_by_key(|rule| rule.header);
+        Extract { name: name.to_owned(), query: name.to_owned(), rules }
+    }
+
+    /// An extract, the columns of its result, and its rows.
+    type Given<'g> = (Extract, &'g [&'g str], &'g [&'g [&'g str]]);
+
+    /// Feeds rows through the same way as a run, one extract after the other.
+    fn patrons(extracts: &[Given<'_>]) -> Patrons {
+        let mut memory = Memory::default();
+        for (extract, columns, rows) in extracts {
+            memory = memory.with(&extract.query, columns, rows);
+        }
+        let (mut sink, stream) = channel();
+        let queries: Vec<String> = extracts.iter().map(|(extract, ..)| extract.query.clone()).collect();
+        let reader = std::thread::spawn(move || {
+            use crate::source::Source as _;
+            for query in &queries {
+                futures_util::future::FutureExt::now_or_never(memory.extract(query, &mut sink)).unwrap().unwrap();
+            }
+        });
+        let mut builder = Builder::new(&USERS);
+        let mut next = extracts.iter();
+        while let Some(message) = stream.next() {
+            match message {
+                Message::Columns(columns) => builder.start(&next.next().unwrap().0, &columns).unwrap(),
+                Message::Rows(block) => drop(builder.rows(&block, u64::MAX)),
+                Message::End => {}
+            }
+        }
+        reader.join().unwrap();
+        builder.finish()
+    }
+
+    /// The accepted patrons as text, a line each, and the rejections.
+    fn check(extracts: &[Given<'_>], expected: &str) {
+        let patrons = patrons(extracts);
+        let mut text = String::new();
+        for patron in patrons.order() {
+            let values: Vec<String> =
+                patrons.values(*patron).map(|(header, value)| format!("{}={value}", USERS.rule(header).name)).collect();
+            text.push_str(&values.join(" "));
+            text.push('\n');
+        }
+        let name = |extract| patrons.extract_name(extract);
+        for rejection in &patrons.rejections {
+            for (header, rule) in &rejection.broken {
+                writeln!(
+                    text,
+                    "! {} {} {:?} {}: {}",
+                    name(rejection.place.extract),
+                    rejection.place.row,
+                    rejection.username.as_deref().unwrap_or_default(),
+                    rule.code(),
+                    rule.reason(&USERS, *header, &name),
+                )
+                .unwrap();
+            }
+        }
+        assert_eq!(text, expected);
+    }
+
+    fn check_students(rows: &[&[&str]], expected: &str) {
+        check(&[(extract("students", &STUDENT, &[]), &STUDENT, rows)], expected);
+    }
+
+    #[test]
+    fn patrons_come_in_key_order_trimmed_and_without_blanks() {
+        check_students(
+            &[&["zoe", "true", "no", "2030", ""], &["Adam  ", "1", "0", " 2031.0 ", "0042"]],
+            "username=Adam enabled=Y staffmember=N graduationyear=2031 librarybarcode=0042\n\
+             username=zoe enabled=Y staffmember=N graduationyear=2030\n",
+        );
+    }
+
+    #[test]
+    fn a_blank_is_sent_only_if_the_mapping_says_so() {
+        let headers = ["username", "enabled", "staffmember", "formclass", "gender"];
+        check(
+            &[(extract("staff", &headers, &[("formclass", "")]), &headers, &[&["a", "Y", "Y", "", ""]])],
+            "username=a enabled=Y staffmember=Y formclass=\n",
+        );
+    }
+
+    #[test]
+    fn a_mandatory_blank_rejects() {
+        check_students(
+            &[&["", "Y", "N", "2030", ""], &["b", "", "N", "2030", ""]],
+            "! students 1 \"\" blank: `username` is blank, and it is mandatory\n\
+             ! students 2 \"b\" blank: `enabled` is blank, and it is mandatory\n",
+        );
+    }
+
+    #[test]
+    fn cohorts_belong_to_students() {
+        let headers = ["username", "enabled", "staffmember", "graduationyear", "academiclevel"];
+        check(
+            &[(
+                extract("all", &headers, &[]),
+                &headers,
+                &[
+                    &["both", "Y", "N", "2030", "Y7"],
+                    &["level", "Y", "N", "", "Y7"],
+                    &["neither", "Y", "N", "", ""],
+                    &["staff", "Y", "Y", "", "Y7"],
+                    &["teacher", "Y", "Y", "", ""],
+                    &["year", "Y", "N", "30", ""],
+                ],
+            )],
+            "username=level enabled=Y staffmember=N academiclevel=Y7\n\
+             username=teacher enabled=Y staffmember=Y\n\
+             ! all 1 \"both\" cohort_twice: a student has `graduationyear` or `academiclevel`, not both\n\
+             ! all 3 \"neither\" cohort_missing: a student needs `graduationyear` or `academiclevel`, and both are blank\n\
+             ! all 4 \"staff\" cohort_of_staff: `academiclevel` belongs to students, and this is a staff member\n\
+             ! all 6 \"year\" year: `graduationyear` is not a year of four digits\n",
+        );
+    }
+
+    #[test]
+    fn every_row_of_a_clash_is_rejected_over_all_extracts() {
+        let staff = ["username", "enabled", "staffmember", "librarybarcode"];
+        check(
+            &[
+                (
+                    extract("students", &STUDENT, &[]),
+                    &STUDENT,
+                    &[
+                        &["a", "Y", "N", "2030", "1"],
+                        &["a-name-of-more-than-16-letters", "Y", "N", "2030", ""],
+                        &["A-Name-Of-More-Than-16-Letters", "Y", "N", "2030", ""],
+                        &["a-name-of-more-than-16-lettres", "Y", "N", "2030", ""],
+                        // Rejected already; it still clashes.
+                        &["Zoë", "maybe", "N", "2030", ""],
+                    ],
+                ),
+                (extract("staff", &staff, &[]), &staff, &[&["b", "Y", "Y", "1"], &["ZOË", "Y", "Y", "01"]]),
+            ],
+            "username=a-name-of-more-than-16-lettres enabled=Y staffmember=N graduationyear=2030\n\
+             ! students 1 \"a\" clash: `librarybarcode` is the same as in staff row 1\n\
+             ! students 2 \"a-name-of-more-than-16-letters\" clash: `username` is the same as in students row 3\n\
+             ! students 3 \"A-Name-Of-More-Than-16-Letters\" clash: `username` is the same as in students row 2\n\
+             ! students 5 \"Zoë\" boolean: `enabled` is neither of yes and no (Y, yes, true, 1; N, no, false, 0)\n\
+             ! students 5 \"Zoë\" clash: `username` is the same as in staff row 2\n\
+             ! staff 1 \"b\" clash: `librarybarcode` is the same as in students row 1\n\
+             ! staff 2 \"ZOË\" clash: `username` is the same as in students row 5\n",
+        );
+    }
+
+    #[test]
+    fn control_characters_become_spaces_and_text_becomes_nfc() {
+        let headers = ["username", "enabled", "staffmember", "surname"];
+        let extract = extract("staff", &headers, &[]);
+        let rows: &[&[&str]] = &[&["a", "Y", "Y", "Van\r\n\tder \0Berg\n"], &["b", "Y", "Y", "Zoe\u{308}"]];
+        let patrons = patrons(&[(extract, &headers, rows)]);
+        let surname = |patron| patrons.values(patron).last().unwrap().1;
+        assert_eq!(surname(0), "Van der Berg");
+        assert_eq!(surname(1), "Zo\u{eb}");
+        let control = WarningKind::ControlCharacter(USERS.header("surname").unwrap());
+        assert_eq!(
+            patrons.warnings.iter().filter(|warning| warning.kind == control).map(|warning| warning.count).sum::<u64>(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_missing_column_is_found_before_the_first_row() {
+        let mut builder = Builder::new(&USERS);
+        let columns = [Column { name: "UserName".into(), type_name: "text".into() }];
+        let missing = builder.start(&extract("x", &["username", "enabled"], &[]), &columns).unwrap_err();
+        assert_eq!(missing.len(), 1);
+        assert_eq!(missing[0].column, "enabled");
+    }
+
+    mod properties {
+        use std::collections::BTreeSet;
+
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            /// The order of the rows changes neither who is accepted nor the bytes, and keys never clash.
+            #[test]
+            fn the_order_of_rows_does_not_matter(
+                names in proptest::collection::vec("[abAB]{1,3}", 0..12),
+                seed in any::<u64>(),
+            ) {
+                let rows: Vec<Vec<String>> = names
+                    .iter()
+                    .enumerate()
+                    .map(|(index, name)| vec![name.clone(), "Y".into(), "N".into(), "2030".into(), format!("{index}")])
+                    .collect();
+                let mut shuffled = rows.clone();
+                let length = shuffled.len().max(1);
+                shuffled.sort_by_key(|row| row[4].parse::<u64>().unwrap().wrapping_mul(seed | 1) % (length as u64 * 7 + 1));
+                let bytes = |rows: &[Vec<String>]| {
+                    let cells: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+                    let cells: Vec<&[&str]> = cells.iter().map(Vec::as_slice).collect();
+                    let patrons = patrons(&[(extract("students", &STUDENT, &[]), &STUDENT, &cells)]);
+                    let mut out = Vec::new();
+                    patrons.write_csv(USERS.iter().collect(), "***", &mut out).unwrap();
+                    (out, patrons.rejections.len())
+                };
+                let first = bytes(&rows);
+                prop_assert_eq!(&first, &bytes(&shuffled));
+                let distinct: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+                let single = distinct.iter().filter(|one| names.iter().filter(|name| name.to_lowercase() == **one).count() == 1).count();
+                prop_assert_eq!(names.len() - first.1, single);
+            }
+        }
+    }
+}
