@@ -1,6 +1,8 @@
 //! Holds the contract that the program carries against a table written by hand from the vendor's page on patron
 //! accounts, so that one mistake cannot stand in both validation and sandbox unseen.
 
+#![expect(clippy::expect_used, reason = "helpers of tests may fail the test")]
+
 use sispush::infiniti::contract::{FALSE_SPELLINGS, Holders, Kind, Presence, TRUE_SPELLINGS, USERS, Unique};
 
 /// header, type on the vendor's page, mandatory (m), students only (s), unique (u)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Hint;
 
-/// Why the source failed. Holds no values of rows: see [`without_values`].
+/// Why the source failed. Holds no values of rows: `without_values` takes them out of what servers say.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The host's name has no address.

@@ -69,7 +69,7 @@ fn serve(stream: &TcpStream, received: &Mutex<Received>) {
             if part.is_empty() {
                 break;
             }
-            lines += part.iter().filter(|byte| **byte == b'\n').count();
+            lines += memchr::memchr_iter(b'\n', part).count();
             let taken = part.len();
             body.consume(taken);
         }

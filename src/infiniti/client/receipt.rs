@@ -2,7 +2,7 @@
 
 use crate::infiniti::answer::{FailedRow, Outcomes};
 
-/// Proof of what Infiniti said about a batch. Only [`Target::push`] makes one.
+/// Proof of what Infiniti said about a batch. Only [`Target::push`](super::Target::push) makes one.
 #[derive(Debug)]
 pub struct Receipt {
     rows: usize,
