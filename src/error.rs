@@ -8,7 +8,7 @@ use crate::sync::ExtractError;
 
 /// The exit codes. They never change their meaning: schedulers and scripts rely on them.
 ///
-/// The same table stands in README.md, section "Exit codes"; `tests/exit_codes.rs` holds both together.
+/// The same table stands in README.md, section "Exit codes"; `tests/docs.rs` holds both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitCode {
     /// Done, or nothing to do.

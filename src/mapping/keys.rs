@@ -60,6 +60,8 @@ pub enum Kind {
     Columns,
     /// A list of transforms.
     Transforms,
+    /// The word alone, without a value.
+    Word,
 }
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
@@ -82,7 +84,7 @@ pub static ROOT: Shape = Shape {
         key(
             "name",
             Kind::Text,
-            "the key of the mapping's history: letters, digits, `-`, `_`, `.`; default: the file's name without its ending",
+            "the key of the mapping's history: letters, digits, `-`, `_`, `.`; without it the file's name, less its ending",
         ),
         required("source", Kind::Group(&SOURCE), "the database that patrons are read from"),
         required("target", Kind::Group(&TARGET), "the Infiniti that they are pushed to"),
@@ -108,7 +110,7 @@ pub static SOURCE: Shape = Shape {
         key(
             "encryption",
             Kind::OneOf(&["strict", "required", "login", "off", "preferred"]),
-            "how the connection is encrypted; default: `required`, to this machine `preferred`",
+            "how the connection is encrypted; without it `required`, to this machine itself `preferred`",
         ),
         with_default("trust_server_certificate", Kind::Switch, "false", "encrypt without checking who the server is"),
         key("ca_file", Kind::Path, "a certificate authority to trust beside the system's, as PEM"),
@@ -152,7 +154,7 @@ pub static LIMITS: Shape = Shape {
     path: "limits",
     keys: &[
         with_default("min_rows", Kind::Count(0, u64::MAX), "1", "the fewest rows that each query must give"),
-        key("max_rejections", Kind::Limit, "the most rows that may be rejected; default: any number"),
+        key("max_rejections", Kind::Limit, "the most rows that may be rejected, of all rows read; without it any number"),
     ],
     later: &["max_drop", "max_updates", "max_deactivations", "max_creates"],
 };
@@ -205,11 +207,11 @@ pub static RULE: Shape = Shape {
 pub static TRANSFORM: Shape = Shape {
     path: "users[].columns.HEADER.transform[]",
     keys: &[
-        key("lower", Kind::Text, "lower case; a word without a value"),
-        key("upper", Kind::Text, "upper case; a word without a value"),
-        key("title", Kind::Text, "a capital at the start of each word, the rest lower; a word without a value"),
-        key("digits", Kind::Text, "only the digits 0 to 9; a word without a value"),
-        key("strip_accents", Kind::Text, "`é` becomes `e`, `ø` becomes `o`; a word without a value"),
+        key("lower", Kind::Word, "lower case"),
+        key("upper", Kind::Word, "upper case"),
+        key("title", Kind::Word, "a capital at the start of each word, the rest lower"),
+        key("digits", Kind::Word, "only the digits 0 to 9"),
+        key("strip_accents", Kind::Word, "`é` becomes `e`, `ø` becomes `o`"),
         key("first_of", Kind::Text, "the first part that is not blank, split by this text: `first_of: \";\"`"),
         key("replace", Kind::Group(&REPLACE), "replace what a regular expression matches"),
     ],
@@ -240,6 +242,17 @@ impl Shape {
         let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]");
         if path.is_empty() || path.starts_with("columns") { name.to_owned() } else { format!("{path}.{name}") }
     }
+
+    /// The group as the reference calls it.
+    fn title(&self) -> String {
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        match last.strip_suffix("[]") {
+            Some(list) => format!("Each item of `{list}`"),
+            None if last.is_empty() => "The file".to_owned(),
+            None if last == "HEADER" => "Each header in `columns`".to_owned(),
+            None => format!("`{last}`"),
+        }
+    }
 }
 
 impl Kind {
@@ -260,6 +273,7 @@ impl Kind {
             Self::Table => "a table from text to text".into(),
             Self::Columns => "a table from headers to rules".into(),
             Self::Transforms => "a list of transforms".into(),
+            Self::Word => "the word alone".into(),
         }
     }
 }
@@ -271,14 +285,13 @@ pub fn reference() -> String {
         if !out.is_empty() {
             out.push('\n');
         }
-        let title = if shape.path.is_empty() { "The file".to_owned() } else { format!("`{}`", shape.path) };
         // Writing into a String cannot fail.
-        let _ = writeln!(out, "### {title}\n\n| key | value | default | |\n|---|---|---|---|");
+        let _ = writeln!(out, "### {}\n\n| key | value | default | meaning |\n|---|---|---|---|", shape.title());
         for key in shape.keys {
             let default = match key.default {
                 Some(default) => format!("`{default}`"),
                 None if key.required => "required".into(),
-                None => String::new(),
+                None => "—".into(),
             };
             let cell = |text: &str| text.replace('|', "\\|");
             let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, cell(&key.kind.words()), cell(key.about));
