@@ -134,6 +134,9 @@ fn compare(file: &str, mark: &str, generated: &str) {
     }
     #[expect(clippy::disallowed_methods, reason = "a switch of this test, no setting of the program")]
     let is_update = std::env::var(UPDATE).is_ok_and(|value| value == "1");
-    assert!(is_update, "`{file}` is not what the program says: run `{UPDATE}=1 cargo test --test docs`, and look at it");
+    assert!(
+        is_update,
+        "`{file}` is not what the program says: run `{UPDATE}=1 cargo test --test docs`, and look at it"
+    );
     fs::write(file, format!("{before}<!-- {mark} -->\n{generated}<!-- /{mark} -->\n{after}")).unwrap();
 }

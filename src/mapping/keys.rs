@@ -154,7 +154,11 @@ pub static LIMITS: Shape = Shape {
     path: "limits",
     keys: &[
         with_default("min_rows", Kind::Count(0, u64::MAX), "1", "the fewest rows that each query must give"),
-        key("max_rejections", Kind::Limit, "the most rows that may be rejected, of all rows read; without it any number"),
+        key(
+            "max_rejections",
+            Kind::Limit,
+            "the most rows that may be rejected, of all rows read; without it any number",
+        ),
     ],
     later: &["max_drop", "max_updates", "max_deactivations", "max_creates"],
 };
