@@ -79,7 +79,7 @@ fn every_shipped_mapping_is_valid() {
         let copy = folder.path().join(path.file_name().unwrap());
         fs::copy(&path, &copy).unwrap();
         let secrets = folder.path().join(".env");
-        fs::write(&secrets, "SIS_PASSWORD=x\nINFINITI_PASSWORD=x\n").unwrap();
+        fs::write(&secrets, "SIS_PASSWORD=x\nINFINITI_PASSWORD=x\nDEMO_PASSWORD=x\n").unwrap();
         #[cfg(unix)]
         fs::set_permissions(&secrets, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         if let Err(error) = Mapping::load(&copy) {

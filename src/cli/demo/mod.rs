@@ -59,8 +59,9 @@ pub(super) async fn run(args: DemoArgs, mut output: Output) -> Result<ExitCode, 
     };
     write_file(&stage.mapping, |file| file.write_all(MAPPING.replace(ADDRESS, &stage.url).as_bytes()))?;
     let secrets = stage.folder.join(".env");
+    // A name of its own: `INFINITI_PASSWORD` may be the real one, in the environment, which comes first.
     private_file(&secrets)
-        .and_then(|mut file| writeln!(file, "INFINITI_PASSWORD={PASSWORD}"))
+        .and_then(|mut file| writeln!(file, "DEMO_PASSWORD={PASSWORD}"))
         .map_err(|source| Error::File { action: "write", path: secrets, source })?;
 
     output.demo_started(&stage, &summary)?;
