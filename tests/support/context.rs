@@ -69,6 +69,10 @@ impl TestContext {
         self.env.push((name.into(), value.into()));
     }
 
+    pub fn unset_env(&mut self, name: &str) {
+        self.env.retain(|(known, _)| known != name);
+    }
+
     /// Fills the SIS, the SQLite file `sis.db`.
     pub fn sis(&self, sql: &str) -> &Self {
         rusqlite::Connection::open(self.path("sis.db")).unwrap().execute_batch(sql).unwrap();
@@ -129,7 +133,16 @@ users:
 
     /// The program, ready to run in the folder with nothing of this machine's environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sispush"));
+        self.prepared(env!("CARGO_BIN_EXE_sispush"), arguments)
+    }
+
+    /// A script of the shell, which stops at the first command that fails; likewise.
+    pub fn shell(&self, script: &str) -> Command {
+        self.prepared("sh", &["-e", "-c", script])
+    }
+
+    fn prepared(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_clear();
         #[expect(clippy::disallowed_methods, reason = "Windows needs it to load its own libraries")]
         if let Ok(root) = std::env::var("SystemRoot") {
@@ -154,18 +167,23 @@ users:
     }
 
     fn filtered(&self, text: &str) -> String {
-        let mut text = text.replace(&self.folder.path().display().to_string(), "[FOLDER]");
-        for (pattern, replacement) in [
-            (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
-            (r"localhost:\d+", "localhost:[PORT]"),
-            (r"\d+\.\d\d s\b", "[TIME]"),
-            (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
-            (r"\r\n", "\n"),
-        ] {
-            text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
-        }
-        text
+        without_times_and_ports(&text.replace(&self.folder.path().display().to_string(), "[FOLDER]"))
     }
+}
+
+/// An output with what differs from run to run replaced.
+pub fn without_times_and_ports(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (pattern, replacement) in [
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
+        (r"localhost:\d+", "localhost:[PORT]"),
+        (r"\d+\.\d\d s\b", "[TIME]"),
+        (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
+        (r"\r\n", "\n"),
+    ] {
+        text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
+    }
+    text
 }
 
 /// What [`TestContext::mapping`] asks.

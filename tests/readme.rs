@@ -1,0 +1,285 @@
+//! The README and the mapping reference do what they say: every block of YAML is a valid mapping, every command runs, every
+//! option exists, and every output that is shown is what the program prints.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "test code: helpers outside the test functions too")]
+
+mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Output;
+
+use support::context::TestContext;
+use tds::TdsServer;
+
+const README: &str = "README.md";
+const DOCUMENTS: [&str; 2] = [README, "mappings/README.md"];
+
+#[test]
+fn every_mapping_is_valid() {
+    let mut count = 0;
+    for document in DOCUMENTS {
+        for block in blocks(document).iter().filter(|block| block.language == "yaml") {
+            let context = TestContext::new();
+            context.write("school.yaml", &block.text);
+            write_secrets(&context, "SIS_PASSWORD=x\nINFINITI_PASSWORD=x\nPROXY_PASSWORD=x\n");
+            for file in block.text.lines().filter_map(|line| line.trim().strip_prefix("query_file: ")) {
+                context.write(file, "SELECT 1");
+            }
+            let said = context.run(&["check", "school.yaml"]);
+            assert!(
+                said.starts_with("exit code 0\n") && !said.contains("warning"),
+                "{document}:{}: {said}",
+                block.line
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "only {count} blocks of YAML were found");
+}
+
+/// The way to the first real school, as somebody would go it who types what stands there.
+#[test]
+fn the_first_school_is_pushed_by_the_readme_s_own_commands() {
+    let server = TdsServer::start();
+    server.execute(SCHOOL);
+    let mut context = TestContext::with_sandbox(&[]);
+    context.unset_env("INFINITI_PASSWORD"); // The README puts it into `.env`.
+    let blocks = blocks(README);
+    let school = blocks.iter().find(|block| block.mark == "file: school.yaml").unwrap();
+    let real = [
+        ("@sis.example.local/", format!("@127.0.0.1:{}/", server.port())),
+        ("https://example.concordinfiniti.com", context.sandbox().url()),
+    ];
+    context.write("school.yaml", replaced(&school.text, &real));
+    let secrets = [
+        ("the password of the database login", format!("\"{}\"", tds::PASSWORD.replace('"', "\\\""))),
+        ("the password of autoimport", support::context::PASSWORD.to_owned()),
+    ];
+    let mut is_pushed = false;
+    for block in blocks.iter().filter(|block| block.language == "sh" && !CARGO_MARKS.contains(&block.mark.as_str())) {
+        let text = if block.text.contains("> .env") { replaced(&block.text, &secrets) } else { block.text.clone() };
+        let output = run_script(&context, &text);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "README.md:{}: {said}", block.line);
+        is_pushed |= block.text == "sispush push school.yaml\n";
+        assert_eq!(context.sandbox().requests().is_empty(), !is_pushed, "README.md:{}: only `push` sends", block.line);
+    }
+    assert_eq!(context.sandbox().patrons(), patrons());
+}
+
+/// Two semesters are kept, one of them current: a query that forgets it gives everybody twice.
+const SCHOOL: &str = "
+    CREATE TABLE vStudents (StudentNetworkLogin nvarchar(30), StudentID char(8), StudentGiven1 nvarchar(30),
+        StudentSurname nvarchar(30), StudentPreferredFormal nvarchar(60), StudentOccupEmail varchar(60), StudentForm char(5),
+        StudentYearLevel int, FileYear int, FileSemester tinyint);
+    CREATE TABLE FileSemesters (FileYear int, FileSemester tinyint, SystemCurrentFlag bit);
+    CREATE TABLE vStaff (NetworkLogin nvarchar(30), StaffID int, StaffGiven1 nvarchar(30), StaffSurname nvarchar(30),
+        StaffOccupEmail varchar(60), ActiveFlag bit);
+    INSERT INTO FileSemesters VALUES (2025, 2, 0), (2026, 1, 0), (2026, 2, 1);
+    INSERT INTO vStudents VALUES
+        ('zoe.nguyen', '0012', 'Zoë', 'Nguyễn', 'Zoë Nguyễn', 'Zoe.Nguyen@College.Example', '6B', 6, 2025, 2),
+        ('zoe.nguyen', '0012', 'Zoë', 'Nguyễn', 'Zoë Nguyễn', 'Zoe.Nguyen@College.Example', '7A', 7, 2026, 1),
+        ('zoe.nguyen', '0012', 'Zoë', 'Nguyễn', 'Zoë Nguyễn', 'Zoe.Nguyen@College.Example', '7A', 7, 2026, 2),
+        ('liam.obrien', '0013', 'Liam', 'O''Brien', NULL, 'liam.obrien@college.example', '12C', 12, 2026, 1),
+        ('liam.obrien', '0013', 'Liam', 'O''Brien', NULL, 'liam.obrien@college.example', '12C', 12, 2026, 2),
+        ('left.last.year', '0001', 'Left', 'Behind', NULL, NULL, '12A', 12, 2025, 2);
+    INSERT INTO vStaff VALUES
+        ('mtanaka', 7, 'Mio', 'Tanaka', 'M.Tanaka@College.Example', 1),
+        ('retired', 8, 'Re', 'Tired', 'retired@college.example', 0);
+";
+
+/// What Infiniti must hold after it, worked out by hand.
+fn patrons() -> Vec<BTreeMap<String, String>> {
+    let patron = |fields: &[(&str, &str)]| {
+        fields.iter().map(|(header, value)| ((*header).to_owned(), (*value).to_owned())).collect()
+    };
+    vec![
+        patron(&[
+            ("username", "liam.obrien"),
+            ("enabled", "Y"),
+            ("staffmember", "N"),
+            ("givenname", "Liam"),
+            ("surname", "O'Brien"),
+            ("emailaddress", "liam.obrien@college.example"),
+            ("graduationyear", "2026"),
+            ("librarybarcode", "0013"),
+            ("adminsystemid", "0013"),
+            ("formclass", "12C"),
+        ]),
+        patron(&[
+            ("username", "mtanaka"),
+            ("enabled", "Y"),
+            ("staffmember", "Y"),
+            ("givenname", "Mio"),
+            ("surname", "Tanaka"),
+            ("emailaddress", "m.tanaka@college.example"),
+            ("librarybarcode", "T7"),
+            ("adminsystemid", "T7"),
+        ]),
+        patron(&[
+            ("username", "zoe.nguyen"),
+            ("enabled", "Y"),
+            ("staffmember", "N"),
+            ("givenname", "Zoë"),
+            ("surname", "Nguyễn"),
+            ("preferredname", "Zoë Nguyễn"),
+            ("emailaddress", "zoe.nguyen@college.example"),
+            ("graduationyear", "2031"),
+            ("librarybarcode", "0012"),
+            ("adminsystemid", "0012"),
+            ("formclass", "7A"),
+        ]),
+    ]
+}
+
+/// The commands that `.ci/run` reads from the README and runs.
+const CARGO_MARKS: [&str; 2] = ["demo", "tests"];
+
+#[test]
+fn ci_runs_the_two_commands() {
+    let blocks = blocks(README);
+    let ci = fs::read_to_string(".ci/run").unwrap();
+    for mark in CARGO_MARKS {
+        let block = blocks.iter().find(|block| block.mark == mark).unwrap();
+        assert!(block.language == "sh" && block.text.starts_with("cargo ") && block.text.lines().count() == 1);
+        assert!(ci.contains(&format!("command_after '<!-- {mark} -->'")), "{mark}");
+        assert!(ci.contains(&format!("bash -c \"${mark}\"")), "{mark}");
+    }
+}
+
+#[test]
+fn every_command_and_option_exists() {
+    let context = TestContext::new();
+    let commands = names_after(&context.run(&["--help"]), "Commands:");
+    assert!(commands.len() >= 7, "{commands:?}");
+    let table = fs::read_to_string(README).unwrap();
+    let documented: BTreeSet<String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `sispush ")?.split([' ', '`']).next().map(str::to_owned))
+        .collect();
+    assert_eq!(documented, commands);
+
+    let option = regex::Regex::new("--[a-z][a-z-]*").unwrap();
+    let command = regex::Regex::new("sispush ([a-z]+)").unwrap();
+    let options = |arguments: &[&str]| -> BTreeSet<String> {
+        option.find_iter(&context.run(arguments)).map(|found| found.as_str().to_owned()).collect()
+    };
+    let of_all = options(&["--help"]);
+    let of_each: BTreeMap<&str, _> =
+        commands.iter().map(|name| (name.as_str(), options(&[name.as_str(), "--help"]))).collect();
+    let mut checked = 0;
+    for document in DOCUMENTS {
+        for (index, line) in fs::read_to_string(document).unwrap().lines().enumerate() {
+            // An option belongs to the last command that is named before it in its line.
+            let names: Vec<_> = command.captures_iter(line).map(|found| found.get(1).unwrap()).collect();
+            for found in
+                option.find_iter(line).filter(|_| !["cargo ", "psql "].iter().any(|other| line.contains(other)))
+            {
+                let name = names.iter().rfind(|name| name.start() < found.start()).map(|name| name.as_str());
+                let known = name.map_or(Some(&of_all), |name| of_each.get(name));
+                let place = format!("{document}:{}: {}", index + 1, found.as_str());
+                assert!(known.is_some_and(|known| known.contains(found.as_str())), "{place}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 10, "only {checked} options were found");
+}
+
+#[test]
+fn what_the_demo_prints_is_shown() {
+    let context = TestContext::new();
+    let said = context.run(&["demo", "--folder", &context.path("demo").display().to_string()]);
+    compare_output("output: demo", &said.replace("[FOLDER]/demo", "/tmp/sispush-demo"));
+}
+
+#[test]
+fn what_a_mistake_looks_like_is_shown() {
+    let context = TestContext::new();
+    let school = blocks(README).into_iter().find(|block| block.mark == "file: school.yaml").unwrap();
+    let mistake = [("librarybarcode: StudentID", "librarybarcod: StudentID".to_owned())];
+    context.write("school.yaml", replaced(&school.text, &mistake));
+    write_secrets(&context, "SIS_PASSWORD=x\nINFINITI_PASSWORD=x\n");
+    compare_output("output: check", &context.run(&["check", "school.yaml"]));
+}
+
+/// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
+fn compare_output(mark: &str, said: &str) {
+    let blocks = blocks(README);
+    let block = blocks.iter().find(|block| block.mark == mark).unwrap_or_else(|| panic!("no block `{mark}`"));
+    let shown = support::context::without_times_and_ports(&block.text);
+    let mut rest = said;
+    for part in shown.split("…\n") {
+        let place = rest.find(part);
+        assert!(place.is_some(), "README.md:{} shows\n{part}\nand the program prints\n{said}", block.line);
+        rest = &rest[place.unwrap_or_default() + part.len()..];
+    }
+}
+
+struct Block {
+    language: String,
+    /// What stands in the comment of the line before, as in `<!-- file: school.yaml -->`.
+    mark: String,
+    text: String,
+    line: usize,
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let text = fs::read_to_string(document).unwrap();
+    let mut blocks = Vec::new();
+    let mut before = "";
+    let mut lines = text.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let mut block = Block {
+                language: language.to_owned(),
+                mark: before.trim_start_matches("<!-- ").trim_end_matches(" -->").to_owned(),
+                text: String::new(),
+                line: index + 1,
+            };
+            for (_, line) in lines.by_ref().take_while(|(_, line)| *line != "```") {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            blocks.push(block);
+        }
+        before = line;
+    }
+    blocks
+}
+
+/// The text with every one of these replaced, each of which is there.
+fn replaced(text: &str, pairs: &[(&str, String)]) -> String {
+    pairs.iter().fold(text.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "`{from}` is not in:\n{text}");
+        text.replace(from, to)
+    })
+}
+
+fn write_secrets(context: &TestContext, text: &str) {
+    context.write(".env", text);
+    fs::set_permissions(context.path(".env"), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Runs a script in the folder as somebody would who has installed the program.
+fn run_script(context: &TestContext, text: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_sispush")).parent().unwrap();
+    let path = std::env::join_paths([program, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+    context.shell(text).env("PATH", path).output().unwrap()
+}
+
+/// The first words of the lines under a heading of a help text.
+fn names_after(help: &str, heading: &str) -> BTreeSet<String> {
+    let lines = help.lines().skip_while(|line| *line != heading).skip(1);
+    lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .map(Into::into)
+        .collect()
+}
