@@ -10,7 +10,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::clash::{Key, clashing_barcodes, clashing_keys};
 use super::contract::{
-    Contract, EMAILADDRESS, Header, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
+    Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
 };
 use super::patron::{ExtractCount, Patrons, Record, Rejection, Warning, WarningKind};
 use super::payload::{Lines, push_cell};
@@ -34,6 +34,7 @@ pub struct MissingColumn {
 #[derive(Debug)]
 pub struct Builder {
     contract: &'static Contract,
+    cohort: Cohort,
     extracts: Vec<ExtractCount>,
     steps: Vec<Step>,
     scratch: Scratch,
@@ -92,6 +93,7 @@ impl Builder {
     pub fn new(contract: &'static Contract) -> Self {
         Self {
             contract,
+            cohort: Cohort::of(contract),
             extracts: Vec::new(),
             steps: Vec::new(),
             scratch: Scratch::default(),
@@ -220,7 +222,7 @@ impl Builder {
             }
         }
         if let Some(is_staff) = is_staff {
-            check_cohort(self.contract, headers, is_staff, broken);
+            self.cohort.check(headers, is_staff, broken);
         }
         let is_rejected = !broken.is_empty();
         if is_rejected {
@@ -443,26 +445,33 @@ fn normalise(value: &str, out: &mut String) -> bool {
     has_control
 }
 
-fn check_cohort(contract: &Contract, headers: HeaderSet, is_staff: bool, broken: &mut Vec<(Header, Rule)>) {
-    let mut cohort = None;
-    let mut filled = 0;
-    for header in contract.iter() {
-        let rule = contract.rule(header);
-        // A header that already broke its own rule was filled: one complaint is enough.
-        let is_filled = headers.contains(header) || broken.iter().any(|(other, _)| *other == header);
-        if is_staff && rule.holders == Holders::Students && is_filled {
-            broken.push((header, Rule::CohortOfStaff));
-        }
-        if rule.presence == Presence::OneOfCohort {
-            cohort = cohort.or(Some(header));
-            filled += usize::from(is_filled);
+/// The headers of which a student fills exactly one, and those that are for students only.
+#[derive(Clone, Copy, Debug)]
+struct Cohort {
+    one_of: HeaderSet,
+    students_only: HeaderSet,
+}
+
+impl Cohort {
+    fn of(contract: &Contract) -> Self {
+        let those = |is: fn(&HeaderRule) -> bool| contract.iter().filter(|header| is(contract.rule(*header))).collect();
+        Self {
+            one_of: those(|rule| rule.presence == Presence::OneOfCohort),
+            students_only: those(|rule| rule.holders == Holders::Students),
         }
     }
-    if let (false, Some(header)) = (is_staff, cohort) {
-        match filled {
-            1 => {}
-            0 => broken.push((header, Rule::CohortMissing)),
-            _ => broken.push((header, Rule::CohortTwice)),
+
+    fn check(self, filled: HeaderSet, is_staff: bool, broken: &mut Vec<(Header, Rule)>) {
+        // A header that broke its own rule was filled: one complaint is enough.
+        let filled = broken.iter().fold(filled, |filled, (header, _)| filled.union(header.bit()));
+        if is_staff {
+            broken.extend(filled.intersection(self.students_only).iter().map(|header| (header, Rule::CohortOfStaff)));
+        } else if let Some(header) = self.one_of.iter().next() {
+            match filled.intersection(self.one_of).len() {
+                1 => {}
+                0 => broken.push((header, Rule::CohortMissing)),
+                _ => broken.push((header, Rule::CohortTwice)),
+            }
         }
     }
 }

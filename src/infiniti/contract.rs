@@ -126,6 +126,12 @@ impl HeaderSet {
         Self(self.0 | other.0)
     }
 
+    /// The headers that are in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The headers of this set that the other lacks.
     #[must_use]
     pub fn without(self, other: Self) -> Self {

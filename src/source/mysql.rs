@@ -127,10 +127,11 @@ impl MySql {
 
 impl Source for MySql {
     fn extract<'a>(&'a mut self, query: &'a str, sink: &'a mut RowSink) -> BoxFuture<'a, Result<(), SourceError>> {
+        // The server's own limit comes first and says more; this one ends a stream whose network is gone.
         let limit = self.timeout;
-        // The server's own limit ends a statement that computes; this one ends a stream that stands still.
         async move {
-            tokio::time::timeout(limit, self.read(query, sink)).await.unwrap_or(Err(SourceError::Timeout { limit }))
+            let wait = limit + network::GRACE;
+            tokio::time::timeout(wait, self.read(query, sink)).await.unwrap_or(Err(SourceError::Timeout { limit }))
         }
         .boxed()
     }

@@ -9,6 +9,9 @@ use super::{Connection, SourceError};
 /// The longest wait for a connection and login.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long the client waits beyond the server's own time limit.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
 /// Whether the host's name resolves. A socket needs none.
 pub(super) async fn check(settings: &Connection, port: u16) -> Result<(), SourceError> {
     if settings.socket.is_some() {

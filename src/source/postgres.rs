@@ -141,7 +141,13 @@ impl Postgres {
 
 impl Source for Postgres {
     fn extract<'a>(&'a mut self, query: &'a str, sink: &'a mut RowSink) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.read(query, sink).boxed()
+        // The server's own limit comes first and says more; this one ends a stream whose network is gone.
+        let limit = self.timeout;
+        async move {
+            let wait = limit + network::GRACE;
+            tokio::time::timeout(wait, self.read(query, sink)).await.unwrap_or(Err(SourceError::Timeout { limit }))
+        }
+        .boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
