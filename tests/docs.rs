@@ -53,6 +53,38 @@ fn the_table_of_exit_codes_is_the_program_s() {
         let (meaning, _) = meaning.split_once(" | ").unwrap();
         assert!(meaning.starts_with(start_of_meaning(code)), "{number}: {meaning}");
     }
+    // What is only reserved is in the README alone.
+    let help = said(&["--help"]);
+    let page = said(&["man"]);
+    for code in codes.into_iter().filter(|code| *code != ExitCode::State) {
+        let (number, meaning) = (code.number(), start_of_meaning(code));
+        assert!(help.contains(&format!("\n  {number:<5}{}", meaning)), "{number}: {help}");
+        assert!(page.contains(&format!("\n.TP\n{number}\n")), "{number}: {page}");
+    }
+}
+
+#[test]
+fn the_manual_page_has_every_command_and_option() {
+    let page = said(&["man"]).replace("\\-", "-");
+    let help = said(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // A description that goes on in another line is indented further.
+    let commands: Vec<&str> =
+        commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    for command in commands {
+        assert!(page.contains(&format!("\n.SS \"sispush {command}\"\n")), "{command}: {page}");
+        for option in said(&[command, "--help"]).split_whitespace().filter(|word| word.starts_with("--")) {
+            let option = option.trim_end_matches("...");
+            assert!(page.contains(&format!("\\fB{option}\\fR")), "{command} {option}: {page}");
+        }
+    }
+}
+
+fn said(arguments: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_sispush")).args(arguments).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n")
 }
 
 /// A new code does not compile here: it belongs into the README, and into the list above.

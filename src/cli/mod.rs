@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod demo;
+mod man;
 mod output;
 mod preview;
 mod push;
@@ -37,10 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "sispush", &mut output.data());
             Ok(ExitCode::Complete)
         }
-        Command::Man => {
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut output.data());
-            rendered.map(|()| ExitCode::Complete).map_err(output::write_failed)
-        }
+        Command::Man => man::render(&mut output.data()).map(|()| ExitCode::Complete).map_err(output::write_failed),
     });
     result.unwrap_or_else(|error| output.failure(&error))
 }
