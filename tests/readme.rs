@@ -276,9 +276,10 @@ fn run_script(context: &TestContext, text: &str) -> Output {
 
 /// The first words of the lines under a heading of a help text.
 fn names_after(help: &str, heading: &str) -> BTreeSet<String> {
-    let lines = help.lines().skip_while(|line| *line != heading).skip(1);
+    let lines = help.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.is_empty());
+    // A description that goes on in another line is indented further.
     lines
-        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .map(Into::into)
         .collect()
