@@ -181,7 +181,7 @@ fn every_command_and_option_exists() {
             for found in
                 option.find_iter(line).filter(|_| !["cargo ", "psql "].iter().any(|other| line.contains(other)))
             {
-                let name = names.iter().rfind(|name| name.start() < found.start()).map(|name| name.as_str());
+                let name = names.iter().rfind(|name| name.start() < found.start()).map(regex::Match::as_str);
                 let known = name.map_or(Some(&of_all), |name| of_each.get(name));
                 let place = format!("{document}:{}: {}", index + 1, found.as_str());
                 assert!(known.is_some_and(|known| known.contains(found.as_str())), "{place}");
@@ -212,7 +212,7 @@ fn what_a_mistake_looks_like_is_shown() {
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
 fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);
-    let block = blocks.iter().find(|block| block.mark == mark).unwrap_or_else(|| panic!("no block `{mark}`"));
+    let block = blocks.iter().find(|block| block.mark == mark).unwrap();
     let shown = support::context::without_times_and_ports(&block.text);
     let mut rest = said;
     for part in shown.split("…\n") {

@@ -251,7 +251,7 @@ impl Shape {
     fn title(&self) -> String {
         let last = self.path.rsplit('.').next().unwrap_or_default();
         match last.strip_suffix("[]") {
-            Some(list) => format!("Each item of `{list}`"),
+            Some(items) => format!("Each item of `{items}`"),
             None if last.is_empty() => "The file".to_owned(),
             None if last == "HEADER" => "Each header in `columns`".to_owned(),
             None => format!("`{last}`"),
