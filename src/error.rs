@@ -108,7 +108,8 @@ impl Error {
             Self::Source(error) => error.hint(),
             Self::Target(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
-            Self::File { .. } | Self::Interrupted => None,
+            Self::File { .. } => Some("does the folder exist, is there room, and may this account write there?".into()),
+            Self::Interrupted => None,
         }
     }
 }

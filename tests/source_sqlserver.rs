@@ -382,13 +382,13 @@ async fn queries_that_fail() {
     }
     insta::assert_snapshot!(errors.join("\n\n"), @r"
     the query failed in line 2: Invalid object name 'vStudents' (error 208)
-
+    try the query with the database's own client and this login; what it says there it says here
 
     the query failed in line 3: Invalid column name 'surname' (error 207)
-
+    try the query with the database's own client and this login; what it says there it says here
 
     the query failed in line 2: Incorrect syntax near 't' (error 102)
-
+    try the query with the database's own client and this login; what it says there it says here
 
     the query gives more than one column named `a`
     give each column its own name with AS
@@ -435,7 +435,7 @@ async fn errors_of_the_server() {
     transient: false
 
     the query failed in line 2: Conversion failed when converting the varchar value '…' to data type int (error 245)
-
+    try the query with the database's own client and this login; what it says there it says here
     transient: false
 
     the database was busy: Transaction (Process ID 52) was deadlocked on lock resources with another process (error 1205)
@@ -446,7 +446,7 @@ async fn errors_of_the_server() {
     other programs hold what the query reads; run it at a quieter time
     transient: true
 
-    the connection was lost after 1 rows
+    the connection was lost after 1 rows: Cannot continue the execution because the session is in the kill state (error 596)
     nothing was sent; run again, and look into the server's log if it happens again
     transient: true
     ");

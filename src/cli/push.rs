@@ -64,18 +64,23 @@ pub(super) async fn run(args: PushArgs, mut output: Output) -> Result<ExitCode, 
     let paths = mapping::find(&args.mappings)?;
     let mut worst = ExitCode::Complete;
     let mut all = Vec::new();
+    let mut printed = Ok(());
     for path in &paths {
         let pushed = push(path, args.dry_run, &mut output).await;
         worst = worst.max(pushed.exit_code());
         if args.format == FormatArg::Text {
-            output.pushed(&pushed, args.dry_run)?;
+            printed = printed.and(output.pushed(&pushed, args.dry_run));
         }
         all.push(pushed);
     }
-    match args.format {
-        FormatArg::Text if all.len() > 1 => output.summary(&all)?,
-        FormatArg::Text => {}
-        FormatArg::Json => output.pushed_json(&all, args.dry_run, worst)?,
+    printed = printed.and(match args.format {
+        FormatArg::Text if all.len() > 1 => output.summary(&all),
+        FormatArg::Text => Ok(()),
+        FormatArg::Json => output.pushed_json(&all, args.dry_run, worst),
+    });
+    // What could not be printed does not change what was done, nor stop the next school.
+    if let Err(error) = printed {
+        output.failure(&error);
     }
     Ok(worst)
 }

@@ -23,8 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::rotation::{RotatingFile, Rotation};
 
-/// Modules that may log values of rows, or SQL that holds them. `sqlx` stands for all crates that begin with it.
-const SILENCED: [&str; 2] = ["sqlx", "tiberius"];
+/// Modules that may log values of rows, or SQL that holds them (`sqlx` stands for all crates that begin with it), and one
+/// that says an untrusted certificate in its own words before we say it in ours.
+const SILENCED: [&str; 3] = ["sqlx", "tiberius", "rustls_platform_verifier"];
 
 /// What to log, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -85,7 +85,7 @@ pub enum SourceError {
         limit: Duration,
     },
     /// The connection ended while rows were coming.
-    #[error("the connection was lost after {rows} rows")]
+    #[error("the connection was lost after {rows} rows: {message}")]
     ConnectionLost {
         /// Rows of this extract that had come.
         rows: u64,
@@ -187,7 +187,8 @@ impl SourceError {
             Self::DuplicateColumns { .. } => "give each column its own name with AS".into(),
             Self::Binary { .. } => "leave the column out, or convert it to text in the query".into(),
             Self::Value { hint, .. } | Self::Unsupported { hint, .. } => return hint.clone(),
-            Self::Query { .. } | Self::Other { .. } => return None,
+            Self::Query { .. } => "try the query with the database's own client and this login; what it says there it says here".into(),
+            Self::Other { .. } => return None,
         })
     }
 }

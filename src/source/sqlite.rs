@@ -85,7 +85,8 @@ impl Source for Sqlite {
                 tokio::time::sleep(limit).await;
                 interrupt.interrupt();
             });
-            let result = self.read(query, sink);
+            // Stepping blocks this thread: without word of it the runtime would leave the watch waiting behind it.
+            let result = tokio::task::block_in_place(|| self.read(query, sink));
             watch.abort();
             result
         })

@@ -58,10 +58,10 @@ impl ExtractError {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Self::Connect { source, .. } | Self::Query { source, .. } => source.hint(),
-            Self::MissingColumns { missing, .. } => Some(match missing.iter().find_map(|one| one.nearest.as_ref()) {
-                Some(nearest) => format!("did you mean `{nearest}`? names are compared without regard to case").into(),
-                None => "add the column to the query, or change the rule".into(),
-            }),
+            Self::MissingColumns { .. } => Some(
+                "add the column to the query, or name another in the mapping; upper and lower case do not matter"
+                    .into(),
+            ),
             Self::Crashed => Some("run again with -v and report what it says".into()),
         }
     }
@@ -155,7 +155,12 @@ fn make_patrons(
 }
 
 fn missing_columns(missing: &[MissingColumn]) -> String {
-    let each: Vec<String> =
-        missing.iter().map(|one| format!("no column `{}`, which `{}` needs", one.column, one.header)).collect();
+    let each: Vec<String> = missing
+        .iter()
+        .map(|one| {
+            let nearest = one.nearest.as_ref().map(|nearest| format!(" (did you mean `{nearest}`?)"));
+            format!("no column `{}`, which `{}` needs{}", one.column, one.header, nearest.unwrap_or_default())
+        })
+        .collect();
     format!("the query's result has {}", each.join("; "))
 }

@@ -14,7 +14,7 @@ use crate::infiniti::value::RowPlace;
 /// What became of a plan.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Batches of which Infiniti said what became of each row.
+    /// Batches that were sent.
     pub batches: u64,
     /// Rows that Infiniti accepted.
     pub accepted: u64,
@@ -56,10 +56,13 @@ pub async fn push(plan: &Plan, target: &Target, progress: &Arc<Progress>) -> Rep
     for batch in batches.by_ref() {
         let counted = Arc::new(Counted { csv: Arc::clone(&batch.csv), progress: Arc::clone(progress) });
         let rows = batch.csv.rows() as u64;
-        match target.push(plan.patrons.contract, counted).await {
+        let result = target.push(plan.patrons.contract, counted).await;
+        if result.as_ref().err().is_none_or(TargetError::is_unknown) {
+            report.batches += 1;
+            report.bytes += batch.csv.length();
+        }
+        match result {
             Ok(receipt) => {
-                report.batches += 1;
-                report.bytes += batch.csv.length();
                 report.created += receipt.created() as u64;
                 report.updated += receipt.updated() as u64;
                 report.unknown += receipt.unknown().len() as u64;

@@ -121,7 +121,7 @@ fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
     add("stops", done.plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
     let Some(report) = &done.report else { return fields };
     add("sent_seconds", report.elapsed.as_secs_f64().into());
-    add("batches_answered", report.batches.into());
+    add("batches_sent", report.batches.into());
     add("bytes", report.bytes.into());
     add("accepted", report.accepted.into());
     add("created", report.created.into());

@@ -35,7 +35,7 @@ impl Output {
     /// Stdout, for data.
     #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
     pub(super) fn data(&mut self) -> impl Write + use<> {
-        anstream::stdout()
+        UntilGone(anstream::stdout())
     }
 
     #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
@@ -53,20 +53,20 @@ impl Output {
     fn write_failure(&mut self, error: &Error) -> io::Result<()> {
         let mut notes = self.notes();
         if let Error::Mapping(error) = error {
-            writeln!(notes, "{}", error.render(stderr_has_colour()).trim_end())?;
-        } else {
-            writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
-            let mut cause = std::error::Error::source(error);
-            let mut last = error.to_string();
-            while let Some(error) = cause {
-                let text = error.to_string();
-                // A transparent error and its cause say the same.
-                if text != last {
-                    writeln!(notes, "  caused by: {text}")?;
-                }
-                last = text;
-                cause = error.source();
+            // Its rendering shows every hint at its place.
+            return writeln!(notes, "{}", error.render(stderr_has_colour()).trim_end());
+        }
+        writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
+        let mut cause = std::error::Error::source(error);
+        let mut last = error.to_string();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // A transparent error and its cause say the same.
+            if text != last {
+                writeln!(notes, "  caused by: {text}")?;
             }
+            last = text;
+            cause = error.source();
         }
         if let Some(hint) = error.hint() {
             writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;
@@ -181,12 +181,31 @@ impl Drop for ProgressLine {
     }
 }
 
+/// A writer whose reader may go: `head` has what it wants, and that is no error.
+struct UntilGone<W>(W);
+
+impl<W: Write> Write for UntilGone<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+}
+
 /// Whether errors are printed in colour.
 pub(super) fn stderr_has_colour() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// An error in printing. A reader that has gone, such as `head`, has what it wants.
+/// An error in printing, such as a full disk behind `>`.
 pub(super) fn write_failed(error: io::Error) -> Error {
     Error::File { action: "write", path: PathBuf::from("stdout"), source: error }
 }

@@ -36,7 +36,7 @@ impl Output {
 
     /// CSV: the headers that any patron fills, in the contract's order.
     pub(in crate::cli) fn preview_csv(&mut self, patrons: &Patrons) -> Result<(), Error> {
-        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut out = BufWriter::new(self.data());
         patrons.write_csv(filled(patrons), MASK, &mut out).and_then(|()| out.flush()).map_err(write_failed)?;
         drop(out);
         self.findings(patrons)
