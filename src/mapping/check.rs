@@ -21,7 +21,7 @@ use super::load;
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Extract, Limits, Proxy, TargetSettings};
-use crate::source::{Connection, Encryption};
+use crate::source::{Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
 pub(super) struct Checked {
@@ -38,7 +38,8 @@ pub(super) struct Checked {
 
 /// Checks a document. Without a mapping there is at least one error among the findings.
 pub(super) fn check(root: &Node, text: &str, path: &Path) -> (Option<Checked>, Vec<Finding>) {
-    let mut checker = Checker { text, folder: load::folder_of(path), findings: Vec::new(), references: Vec::new() };
+    let mut checker =
+        Checker { text, folder: load::folder_of(path), findings: Vec::new(), references: Vec::new(), engine: None };
     let mapping = checker.mapping(root, path);
     (mapping, checker.findings)
 }
@@ -50,6 +51,8 @@ struct Checker<'t> {
     folder: PathBuf,
     findings: Vec<Finding>,
     references: Vec<(Reference, Range<usize>)>,
+    /// The source's engine, once its address is understood.
+    engine: Option<Engine>,
 }
 
 impl Checker<'_> {
@@ -66,6 +69,7 @@ impl Checker<'_> {
         let name = self.name(&section, path, &start);
         let source_field = section.get("source");
         let source = source_field.and_then(|field| self.source(field));
+        self.engine = source.as_ref().map(|source| source.engine);
         let target_field = section.get("target");
         let target = target_field.and_then(|field| self.target(field));
         let users = section.get("users").and_then(|field| self.users(field));
@@ -153,6 +157,14 @@ impl Checker<'_> {
                 "preferred" => Encryption::Preferred,
                 _ => Encryption::Required,
             };
+        }
+        if connection.engine != Engine::SqlServer
+            && matches!(connection.encryption, Encryption::Strict | Encryption::Login)
+        {
+            let at = section.get("encryption").map_or(&field.key_span, |field| &field.node.span);
+            self.report(
+                Finding::error(at, "`strict` and `login` are levels of SQL Server").hint("use `required` or `off`"),
+            );
         }
         connection.timeout = timeout?;
         // What the address itself says holds unless the key is there.

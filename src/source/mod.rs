@@ -56,6 +56,17 @@ pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceE
     })
 }
 
+/// What can be said of a query without asking the server.
+///
+/// # Errors
+/// [`SourceError::NotARead`] where the engine has no session that only reads, and a statement would do more.
+pub fn check_query(engine: Engine, query: &str) -> Result<(), SourceError> {
+    match engine {
+        Engine::SqlServer => guard::check(query),
+        Engine::Postgres | Engine::MySql | Engine::Sqlite => Ok(()),
+    }
+}
+
 /// What every engine asks of a result before it reads the first row: columns at all, and no two of one name.
 ///
 /// # Errors

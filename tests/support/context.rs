@@ -178,6 +178,8 @@ pub fn without_times_and_ports(text: &str) -> String {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
         (r"localhost:\d+", "localhost:[PORT]"),
         (r"\d+\.\d\d s\b", "[TIME]"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIMESTAMP]"),
+        (r"wait_ms=\d+", "wait_ms=[MS]"),
         (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
         (r"\r\n", "\n"),
     ] {

@@ -12,6 +12,7 @@ use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
 use crate::mapping::text::{self, TextError};
 use crate::mapping::yaml::{Content, Node};
+use crate::source;
 
 impl Checker<'_> {
     pub(super) fn users(&mut self, field: &Field<'_>) -> Option<Vec<Extract>> {
@@ -91,6 +92,11 @@ impl Checker<'_> {
         if query.contains(['“', '”', '‘', '’']) {
             let message = format!("the SQL of `{}` holds curly quotes, as Word makes them", field.path);
             self.report(Finding::warning(&field.node.span, message).hint("databases know straight quotes only: `'`"));
+        }
+        if let Some(Err(error)) = self.engine.map(|engine| source::check_query(engine, &query)) {
+            let mut finding = Finding::error(&field.node.span, error.to_string());
+            finding.hint = error.hint();
+            self.report(finding);
         }
         Some(query)
     }
