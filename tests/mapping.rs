@@ -102,7 +102,7 @@ fn every_key_arrives() {
     assert_eq!((target.timeout, target.batch_rows, target.retries), (Duration::from_secs(90), None, 2));
     assert!(target.retry_timeouts);
     assert!(matches!(&target.proxy, Proxy::Url(url) if url.expose_secret() == "http://proxy.example:8080"));
-    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (0, Some(Limit::Percent(2.5))));
+    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (0, Limit::Percent(2.5)));
 
     let [students, staff] = mapping.users.as_slice() else { panic!() };
     assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));
@@ -141,7 +141,7 @@ fn what_is_left_out_has_its_default() {
     assert!(!target.retry_timeouts);
     assert!(matches!(target.proxy, Proxy::System));
     assert_eq!(mapping.source.timeout, Duration::from_mins(5));
-    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (1, None));
+    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (1, Limit::Percent(25.0)));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn rejected_rows_are_told_and_the_others_go_on() {
          INSERT INTO students (login, year) VALUES (NULL, 2030), ('STUDENT0004', 2031), ('five', NULL), ('six', 2032);
          UPDATE students SET family = 'Canary' || char(10) || 'Smith' WHERE login = 'six'",
     );
-    context.mapping("");
+    context.mapping("limits: { max_rejections: 100% }\n");
     assert_snapshot!(context.run(&["push", "school.yaml"]));
     let patrons: Vec<_> = context.sandbox().patrons().iter().map(|patron| patron["username"].clone()).collect();
     assert_eq!(patrons, ["six"]);
@@ -114,6 +114,17 @@ fn too_many_rejections_stop_the_push() {
     context.students(20).sis("UPDATE students SET email = 'x' WHERE login > 'student0010'");
     context.mapping("limits: { max_rejections: 10% }\n");
     assert_snapshot!(context.run(&["push", "school.yaml"]));
+    assert!(context.sandbox().requests().is_empty());
+}
+
+/// A query without its filter gives everybody twice, and every row of a clash is rejected.
+#[test]
+fn everybody_twice_stops_the_push() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(10).sis("INSERT INTO students SELECT * FROM students").mapping("");
+    let told = context.run(&["push", "school.yaml"]);
+    assert!(told.contains("stopped: 20 of 20 rows were rejected, and `limits.max_rejections` is 25 %"), "{told}");
+    assert!(told.starts_with("exit code 5\n"), "{told}");
     assert!(context.sandbox().requests().is_empty());
 }
 

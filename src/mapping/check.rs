@@ -312,12 +312,12 @@ impl Checker<'_> {
     }
 
     fn limits(&mut self, field: Option<&Field<'_>>) -> Option<Limits> {
-        let Some(field) = field else { return Some(Limits { min_rows: 1, max_rejections: None }) };
+        let Some(field) = field else { return Some(Limits::default()) };
         let section = self.section(&keys::LIMITS, &field.key_span, field.node)?;
         let min_rows = self.count(&section, "min_rows");
         let max_rejections = match section.get("max_rejections") {
-            Some(field) => self.limit(field).map(Some),
-            None => Some(None),
+            Some(field) => self.limit(field),
+            None => Some(Limits::default().max_rejections),
         };
         Some(Limits { min_rows: min_rows?, max_rejections: max_rejections? })
     }

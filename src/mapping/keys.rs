@@ -154,11 +154,7 @@ pub static LIMITS: Shape = Shape {
     path: "limits",
     keys: &[
         with_default("min_rows", Kind::Count(0, u64::MAX), "1", "the fewest rows that each query must give"),
-        key(
-            "max_rejections",
-            Kind::Limit,
-            "the most rows that may be rejected, of all rows read; without it any number",
-        ),
+        with_default("max_rejections", Kind::Limit, "25%", "the most rows that may be rejected, of all rows read"),
     ],
     later: &["max_drop", "max_updates", "max_deactivations", "max_creates"],
 };

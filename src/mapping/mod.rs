@@ -142,7 +142,14 @@ pub struct Limits {
     /// The fewest rows that each extract must give.
     pub min_rows: u64,
     /// The most rows that may be rejected.
-    pub max_rejections: Option<Limit>,
+    pub max_rejections: Limit,
+}
+
+impl Default for Limits {
+    /// One row each, and a quarter of all rows: a few bad rows are life, many are a query that went wrong.
+    fn default() -> Self {
+        Self { min_rows: 1, max_rejections: Limit::Percent(25.0) }
+    }
 }
 
 /// A limit: so many, or so many of a hundred.

@@ -89,9 +89,8 @@ fn stops(patrons: &Patrons, limits: &Limits) -> Vec<Stop> {
         }
     }
     let (rejected, rows) = (patrons.rejections.len() as u64, patrons.rows());
-    if let Some(limit) = limits.max_rejections
-        && limit.is_exceeded(rejected, rows)
-    {
+    let limit = limits.max_rejections;
+    if limit.is_exceeded(rejected, rows) {
         stops.push(Stop::TooManyRejections { rejected, rows, limit });
     }
     stops
