@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::infiniti::TargetError;
 use crate::mapping::MappingError;
+use crate::source::SourceError;
 use crate::sync::ExtractError;
 
 /// The exit codes. They never change their meaning: schedulers and scripts rely on them.
@@ -94,6 +95,8 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Mapping(_) | Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
+            // Nothing was contacted yet.
+            Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
             Self::Source(_) => ExitCode::Source,
             Self::Target(error) if error.is_settings() => ExitCode::Usage,
             Self::Target(_) => ExitCode::Target,

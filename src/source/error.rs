@@ -216,34 +216,66 @@ impl fmt::Display for Names<'_> {
 /// A server's message with quoted texts taken out unless they stand in the query: the query's own names and literals
 /// help, but a quoted text from elsewhere may be a pupil's (`Conversion failed when converting the varchar value
 /// 'Smith' to data type int`).
+///
+/// Servers do not escape a value's own quotes (`'O'Brien'`): from a text that the query does not hold up to the
+/// message's last quote, everything goes. Better a name lost than a pupil's shown.
 pub(super) fn without_values(message: &str, query: &str) -> String {
-    let known = query.to_lowercase();
+    let query = query.to_lowercase();
     let mut out = String::with_capacity(message.len());
     let mut rest = message;
-    while let Some(open) = rest.find(['\'', '"', '`', '“', '«']) {
-        let quote = rest[open..].chars().next().unwrap_or('\'');
-        let close = match quote {
-            '“' => '”',
-            '«' => '»',
-            other => other,
-        };
+    while let Some((open, quote, close)) = opening(rest) {
         let inner = open + quote.len_utf8();
         out.push_str(&rest[..inner]);
         rest = &rest[inner..];
-        // The last closing quote before the next opening one would be ideal; the first is what servers mean.
-        let Some(end) = rest.find(close) else { break };
-        let quoted = &rest[..end];
-        // An apostrophe inside a word ("can't") opens nothing.
-        if !quoted.is_empty() && known.contains(&quoted.to_lowercase()) {
-            out.push_str(quoted);
-        } else {
-            out.push('…');
-        }
+        // The last that fits, as what the query holds may have quotes in it.
+        let known = closings(rest, close).rev().find(|end| is_in(&query, &rest[..*end]));
+        out.push_str(known.map_or("…", |end| &rest[..end]));
+        let Some(end) = known.or_else(|| rest.rfind(close)) else { return out };
         out.push(close);
         rest = &rest[end + close.len_utf8()..];
     }
     out.push_str(rest);
     out
+}
+
+/// Quotes as servers write them in their languages, opening and closing.
+const QUOTES: [(char, char); 9] =
+    [('\'', '\''), ('"', '"'), ('`', '`'), ('“', '”'), ('‘', '’'), ('„', '“'), ('«', '»'), ('»', '«'), ('「', '」')];
+
+/// The first opening quote, with what closes it. An apostrophe inside a word ("can't") opens nothing.
+fn opening(text: &str) -> Option<(usize, char, char)> {
+    let mut before = ' ';
+    for (index, c) in text.char_indices() {
+        if let Some((quote, close)) = QUOTES.iter().find(|(quote, _)| *quote == c)
+            && !before.is_alphanumeric()
+        {
+            return Some((index, *quote, *close));
+        }
+        before = c;
+    }
+    None
+}
+
+/// The closing quotes that no word follows.
+fn closings(text: &str, close: char) -> impl DoubleEndedIterator<Item = usize> {
+    text.match_indices(close)
+        .map(|(index, _)| index)
+        .filter(move |index| !text[index + close.len_utf8()..].starts_with(char::is_alphanumeric))
+}
+
+/// Whether the query, in lower case, holds the text as whole words: `Ali` does not stand in `alias`. Of a long text the
+/// server may have cut the last word.
+fn is_in(query: &str, text: &str) -> bool {
+    const LONG: usize = 40;
+    let text = text.to_lowercase();
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.is_empty()
+        || query.match_indices(&text).any(|(start, _)| {
+            let end = start + text.len();
+            let starts = !text.starts_with(is_word) || !query[..start].ends_with(is_word);
+            let ends = !text.ends_with(is_word) || !query[end..].starts_with(is_word);
+            starts && (ends || text.chars().count() >= LONG)
+        })
 }
 
 #[cfg(test)]
@@ -259,5 +291,28 @@ mod tests {
         );
         assert_eq!(without_values("Invalid object name 'vstudents'.", query), "Invalid object name 'vstudents'.");
         assert_eq!(without_values("near \"FORM\": syntax error", "SELECT 1 FORM x"), "near \"FORM\": syntax error");
+    }
+
+    #[test]
+    fn quotes_inside_a_value_let_nothing_out() {
+        let query = "SELECT CAST(Surname AS int) AS brien, alias FROM vStudents WHERE form = '7A'";
+        let check = |message: &str, expected: &str| assert_eq!(without_values(message, query), expected);
+        check(
+            "converting the varchar value 'O'Brien' to data type int.",
+            "converting the varchar value '…' to data type int.",
+        );
+        check("column 'Surname' holds 'O'Brien'", "column 'Surname' holds '…'");
+        check("value 'Surname'Brien' is wrong", "value '…' is wrong");
+        check("invalid input syntax for type integer: \"a\"b\"", "invalid input syntax for type integer: \"…\"");
+        check("Can't reopen 'Smith'", "Can't reopen '…'");
+        check("the value 'Smith", "the value '…");
+        check("the value 'Ali'", "the value '…'");
+        check("near 'form = '7A'' at line 1", "near 'form = '7A'' at line 1");
+        check("der Wert »Smith« und", "der Wert »…« und");
+        check("der Wert „Smith“ und", "der Wert „…“ und");
+        check("près de « Smith »", "près de «…»");
+        check("l'objet 'Surname'", "l'objet 'Surname'");
+        check("near '' at line 1", "near '' at line 1");
+        check("the value ''Brien'", "the value '…'");
     }
 }

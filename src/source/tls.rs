@@ -1,9 +1,13 @@
 //! Trust for the drivers that know only Mozilla's roots, and what a failed handshake means.
 
 use std::error::Error;
+use std::fmt::Display;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::{Connection, Encryption, SourceError, network};
 
@@ -17,11 +21,28 @@ pub(super) fn roots_pem(settings: &Connection) -> Result<Vec<u8>, SourceError> {
     }
     let mut pem = pem.into_bytes();
     if let Some(path) = &settings.ca_file {
-        let file = std::fs::read(path).map_err(|error| SourceError::Unsupported {
-            what: format!("could not read `source.ca_file` (`{}`): {error}", path.display()),
-            hint: Some("name a PEM file that this account may read".into()),
-        })?;
-        pem.extend(file);
+        pem.extend(ca_file(path)?);
+    }
+    Ok(pem)
+}
+
+/// The certificates of a mapping's `ca_file`, as PEM.
+fn ca_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+    let unusable = |why: &dyn Display| {
+        SourceError::Unsupported {
+        what: format!("`source.ca_file` (`{}`) cannot be used: {why}", path.display()),
+        hint: Some(
+            "it must hold the authority's certificate as PEM, from `-----BEGIN CERTIFICATE-----` on; Windows makes that of a `.cer` file by `certutil -encode authority.cer authority.pem`".into(),
+        ),
+    }
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem).peekable();
+    if certificates.peek().is_none() {
+        return Err(unusable(&"there is no certificate in it"));
+    }
+    for certificate in certificates {
+        certificate.map_err(|error| unusable(&error))?;
     }
     Ok(pem)
 }

@@ -23,7 +23,11 @@ pub(super) fn parse(connection: &mut Connection, query: &str, user_is_given: boo
             continue;
         }
         let (written, value) = split_outside(pair, &['=']).map_or((pair, ""), |(name, _, value)| (name, value));
-        let name = known_parameter(written, seen.last() == Some(&"password"))?;
+        let name = match known_parameter(written, seen.last() == Some(&"password")) {
+            // An `@` this late is the one before the host, so all of this is a password with a `?` in it.
+            Err(_) if query.contains('@') => return Err(special_character(NO_PARAMETER)),
+            name => name?,
+        };
         if seen.contains(&name) {
             return Err(ConnectionError::new(format!("`{name}` is given twice")));
         }
@@ -103,6 +107,8 @@ const PARAMETERS: [(&str, &[&str]); 13] = [
     ("application_name", &["applicationname", "app_name", "connect_timeout", "charset", "applicationintent"]),
 ];
 
+const NO_PARAMETER: &str = "after the `?` stands something that is no parameter";
+
 fn known_parameter(written: &str, after_password: bool) -> Result<&'static str> {
     let name = written.to_ascii_lowercase().replace('-', "_");
     if let Some((ours, _)) = PARAMETERS.iter().find(|(ours, others)| *ours == name || others.contains(&&*name)) {
@@ -115,7 +121,7 @@ fn known_parameter(written: &str, after_password: bool) -> Result<&'static str> 
     // What no one would write as a name, or follows a password, may be a part of the password.
     let like_a_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     if near.is_none() && (after_password || !like_a_name) {
-        return Err(special_character("after the `?` stands something that is no parameter"));
+        return Err(special_character(NO_PARAMETER));
     }
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),

@@ -399,7 +399,20 @@ mod tests {
 
     #[test]
     fn a_password_with_special_characters_is_hinted_at_and_never_shown() {
-        for password in ["p@ss#1", "pa/ss", "pa?ss", "50%off", "a@b", "12/x", "12?x", "x&y=z", "a:b/c", "p@1:2"] {
+        for password in [
+            "p@ss#1",
+            "pa/ss",
+            "pa?ss",
+            "50%off",
+            "a@b",
+            "12/x",
+            "12?x",
+            "x&y=z",
+            "a:b/c",
+            "p@1:2",
+            "/?AAaaaa=",
+            "/?instanceX=",
+        ] {
             let error = Connection::parse(&format!("mssql://u:{password}@host/db"));
             match error {
                 Err(error) => {
