@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{DynFilterFn, LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormattedFields, MakeWriter};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -81,18 +81,23 @@ where
     let in_file = asked.max(LevelFilter::INFO);
     // A warning that a person sees at once needs no time; a log to be read later does.
     let stderr_time = (options.verbosity > 0).then_some(Clock(clock));
-    let stderr = layer(options.format, stderr_time, clock, stderr, options.colour).with_filter(targets(on_stderr));
+    let stderr = layer(options.format, stderr_time, clock, stderr, options.colour).with_filter(filter(on_stderr));
     let file =
-        file.map(|file| layer(options.format, Some(Clock(clock)), clock, file, false).with_filter(targets(in_file)));
+        file.map(|file| layer(options.format, Some(Clock(clock)), clock, file, false).with_filter(filter(in_file)));
     tracing_subscriber::registry().with(stderr).with(file)
 }
 
 /// Our own modules at `level`, what we depend on at `warn`, or quieter if we are.
-fn targets(level: LevelFilter) -> Targets {
-    Targets::new()
+///
+/// Asked anew for every line. sqlx asks whether a line would be wanted and then does not send it; a filter whose answers
+/// are remembered keeps that `no` for the thread's next line, which is ours and would be lost.
+fn filter<S: Subscriber>(level: LevelFilter) -> impl Filter<S> {
+    let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level)
-        .with_targets(SILENCED.map(|name| (name, LevelFilter::OFF)))
+        .with_targets(SILENCED.map(|name| (name, LevelFilter::OFF)));
+    DynFilterFn::new(move |metadata, _| targets.would_enable(metadata.target(), metadata.level()))
+        .with_max_level_hint(level)
 }
 
 fn layer<S, W>(
@@ -213,6 +218,8 @@ mod tests {
         let (stderr_writer, file_writer) = (on_stderr.clone(), in_file.clone());
         let subscriber = subscriber(options, move || stderr_writer.clone(), Some(move || file_writer.clone()), clock);
         tracing::subscriber::with_default(subscriber, || {
+            let unwanted = tracing::debug_span!(target: "sqlx::query", "a question that nothing follows");
+            tracing::dispatcher::get_default(|dispatch| dispatch.enabled(unwanted.metadata().unwrap()));
             tracing::error!(target: "sispush::sync", batch = 2, "batch refused");
             tracing::error!(target: "tiberius::client", "conversion failed for 'Nguyen'");
             tracing::warn!(target: "sqlx::query", statement = "SELECT 'Nguyen'", "slow statement");
