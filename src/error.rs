@@ -94,9 +94,11 @@ impl Error {
     /// The exit code that this error ends the program with.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Mapping(_) | Self::Usage { .. } | Self::File { .. } => ExitCode::Usage,
-            // Nothing was contacted yet.
-            Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
+            // Of a source, what this build or engine cannot do at all: nothing was contacted yet.
+            Self::Mapping(_)
+            | Self::Usage { .. }
+            | Self::File { .. }
+            | Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
             Self::Source(_) => ExitCode::Source,
             Self::Target(error) if error.is_settings() => ExitCode::Usage,
             Self::Target(_) => ExitCode::Target,

@@ -46,6 +46,26 @@ impl Pushed {
     }
 }
 
+impl Pushed {
+    /// The error with its causes, for the log; nothing if there was none.
+    fn why(&self) -> Option<String> {
+        let error: &dyn std::error::Error = match &self.result {
+            Err(error) => error,
+            Ok(done) => done.report.as_ref()?.error.as_ref()?,
+        };
+        let mut told = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !told.ends_with(&text) {
+                told = format!("{told}: {text}");
+            }
+            cause = error.source();
+        }
+        Some(told)
+    }
+}
+
 impl Done {
     fn exit_code(&self) -> ExitCode {
         if !self.plan.stops.is_empty() {
@@ -91,7 +111,7 @@ pub(super) async fn push(path: &Path, dry_run: bool, output: &mut Output) -> Pus
     let result = attempt(path, dry_run, output, &mut name).await;
     let pushed = Pushed { path: path.to_owned(), name, result };
     // For the log's reader; whoever looks at stderr reads the same in better words.
-    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), "push ended");
+    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), why = pushed.why(), "push ended");
     pushed
 }
 
