@@ -60,8 +60,11 @@ impl Plan {
         let patrons = Arc::new(patrons);
         let left_out = patrons.create_only();
         let mut groups: BTreeMap<HeaderSet, Vec<u32>> = BTreeMap::new();
-        for patron in patrons.order() {
-            groups.entry(patrons.headers(*patron).without(left_out)).or_default().push(*patron);
+        // Neighbours often fill the same headers: the map is asked once a run of them.
+        let headers = |patron: u32| patrons.headers(patron).without(left_out);
+        for run in patrons.order().chunk_by(|a, b| headers(*a) == headers(*b)) {
+            let Some(first) = run.first() else { continue };
+            groups.entry(headers(*first)).or_default().extend_from_slice(run);
         }
         let mut batches = Vec::new();
         for (headers, rows) in groups {
