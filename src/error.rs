@@ -118,3 +118,19 @@ impl Error {
         }
     }
 }
+
+/// The causes of an error, outermost first. A transparent error says the same as its cause, which is then left out.
+pub(crate) fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut last = error.to_string();
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if text != last {
+            causes.push(text.clone());
+        }
+        last = text;
+        cause = error.source();
+    }
+    causes
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::args::{FormatArg, PushArgs};
 use super::output::Output;
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::Target;
 use crate::mapping::{self, Mapping};
 use crate::sync::{self, Plan, Progress, Report};
@@ -53,16 +53,8 @@ impl Pushed {
             Err(error) => error,
             Ok(done) => done.report.as_ref()?.error.as_ref()?,
         };
-        let mut told = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            if !told.ends_with(&text) {
-                told = format!("{told}: {text}");
-            }
-            cause = error.source();
-        }
-        Some(told)
+        let causes = causes(error);
+        Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "))
     }
 }
 

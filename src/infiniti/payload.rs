@@ -146,11 +146,6 @@ impl Csv {
     pub fn patron(&self, row: usize) -> u32 {
         self.rows[self.range.start + row]
     }
-
-    /// All bytes at once.
-    pub fn bytes(self: &Arc<Self>) -> Vec<u8> {
-        Arc::clone(self).chunks().flatten().collect()
-    }
 }
 
 impl Payload for Csv {

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::preview::MASK;
 use super::result::{outcome_word, stop_text};
 use super::{Output, write_failed};
 use crate::cli::push::{Done, Pushed};
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::Kind;
 use crate::infiniti::patron::{Patrons, WarningKind};
 use crate::mapping::{Mapping, MappingError};
@@ -81,7 +80,7 @@ fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
         Ok(done) => done_fields(done, dry_run),
         Err(error) => {
             let mut fields = Map::new();
-            fields.insert("error".into(), error_object(error, error.hint().map(|hint| hint.to_string())));
+            fields.insert("error".into(), error_object(error, error.hint().as_ref()));
             if let Error::Mapping(error) = error {
                 fields.insert("problems".into(), serde_json::to_value(error.problems()).unwrap_or_default());
             }
@@ -144,29 +143,13 @@ fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
             .collect(),
     );
     if let Some(error) = &report.error {
-        add("error", error_object(error, error.hint().map(|hint| hint.to_string())));
+        add("error", error_object(error, error.hint().as_ref()));
     }
     fields
 }
 
-fn error_object(error: &dyn std::error::Error, hint: Option<String>) -> Value {
-    #[derive(Serialize)]
-    struct Object {
-        message: String,
-        causes: Vec<String>,
-        hint: Option<String>,
-    }
-    let message = error.to_string();
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if text != message && causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        cause = error.source();
-    }
-    serde_json::to_value(Object { message, causes, hint }).unwrap_or_default()
+fn error_object(error: &dyn std::error::Error, hint: Option<&Hint>) -> Value {
+    json!({ "message": error.to_string(), "causes": causes(error), "hint": hint })
 }
 
 fn rejections(patrons: &Patrons) -> Value {

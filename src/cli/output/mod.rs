@@ -14,7 +14,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, causes};
 use crate::mapping::{Mapping, MappingError, Severity};
 use crate::sync::Progress;
 
@@ -57,16 +57,8 @@ impl Output {
             return writeln!(notes, "{}", error.render(stderr_has_colour()).trim_end());
         }
         writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
-        let mut cause = std::error::Error::source(error);
-        let mut last = error.to_string();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // A transparent error and its cause say the same.
-            if text != last {
-                writeln!(notes, "  caused by: {text}")?;
-            }
-            last = text;
-            cause = error.source();
+        for cause in causes(error) {
+            writeln!(notes, "  caused by: {cause}")?;
         }
         if let Some(hint) = error.hint() {
             writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;

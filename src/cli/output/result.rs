@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, seconds, write_failed};
 use crate::cli::push::{Done, Pushed};
-use crate::error::{Error, ExitCode};
+use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
 use crate::sync::{Failure, Plan, Report, Stop};
 
@@ -38,10 +38,8 @@ impl Output {
     fn failed_batch(&mut self, error: &crate::infiniti::TargetError) -> io::Result<()> {
         let mut notes = self.notes();
         writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            writeln!(notes, "  caused by: {error}")?;
-            cause = error.source();
+        for cause in causes(error) {
+            writeln!(notes, "  caused by: {cause}")?;
         }
         if let Some(words) = error.words() {
             writeln!(notes, "  Infiniti says: {words}")?;
