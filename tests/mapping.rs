@@ -11,8 +11,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 use sispush::infiniti::contract::{Presence, USERS};
-use sispush::mapping::{self, Input, Limit, Mapping, MappingError, Proxy, Send, Severity, keys};
-use sispush::source::Encryption;
+use sispush::mapping::{
+    self, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode, Proxy, Send, Severity,
+    StateLocation, keys,
+};
+use sispush::source::{Encryption, Engine};
 
 const FIXTURES: &str = "tests/fixtures/mappings";
 
@@ -102,11 +105,35 @@ fn every_key_arrives() {
     assert_eq!((target.timeout, target.batch_rows, target.retries), (Duration::from_secs(90), None, 2));
     assert!(target.retry_timeouts);
     assert!(matches!(&target.proxy, Proxy::Url(url) if url.expose_secret() == "http://proxy.example:8080"));
-    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (0, Limit::Percent(2.5)));
+    let limits = Limits {
+        min_rows: 0,
+        min_rows_in_all: 400,
+        max_drop: Limit::Count(15),
+        max_creates: Some(Limit::Percent(50.0)),
+        max_updates: Some(Limit::Percent(75.0)),
+        max_deactivations: Limit::Count(0),
+        max_rejections: Limit::Percent(2.5),
+    };
+    assert_eq!(mapping.limits, limits);
+    assert_eq!((mapping.mode, mapping.full_every), (Mode::Delta, Some(Duration::from_hours(36))));
+    assert_eq!(mapping.leavers, Leavers { action: LeaverAction::Deactivate, after: Duration::ZERO });
+    let hold = |from: &str, until: &str, reason: &str| Hold {
+        from: from.parse().unwrap(),
+        until: until.parse().unwrap(),
+        reason: reason.to_owned(),
+    };
+    assert_eq!(
+        mapping.hold,
+        [hold("2026-12-10", "2027-01-28", "year rollover"), hold("2027-04-02", "2027-04-02", "one day")]
+    );
+    let StateLocation::Postgres(state) = &mapping.state else { panic!("{:?}", mapping.state) };
+    assert_eq!((state.engine, state.host.as_str(), state.port), (Engine::Postgres, "db.example.local", Some(5433)));
+    assert_eq!(state.password.as_ref().unwrap().expose_secret(), "${STATE_PASSWORD}");
 
     let [students, staff] = mapping.users.as_slice() else { panic!() };
     assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));
     assert_eq!(students.query, "SELECT Login, Year\nFROM vStudents\n");
+    assert_eq!((students.min_rows, staff.min_rows), (None, Some(20)));
     assert_eq!(staff.query, "SELECT Login, Surname\nFROM vStaff\n");
     for extract in &mapping.users {
         let headers: Vec<_> = extract.rules.iter().map(|rule| rule.header).collect();
@@ -141,7 +168,10 @@ fn what_is_left_out_has_its_default() {
     assert!(!target.retry_timeouts);
     assert!(matches!(target.proxy, Proxy::System));
     assert_eq!(mapping.source.timeout, Duration::from_mins(5));
-    assert_eq!((mapping.limits.min_rows, mapping.limits.max_rejections), (1, Limit::Percent(25.0)));
+    assert_eq!(mapping.limits, Limits::default());
+    assert_eq!((mapping.mode, mapping.full_every, mapping.leavers), (Mode::Full, None, Leavers::default()));
+    assert_eq!(mapping.hold, []);
+    assert!(matches!(mapping.state, StateLocation::Default));
 }
 
 #[test]
@@ -173,6 +203,70 @@ fn secrets_come_from_the_file_beside_the_mapping() {
         assert_eq!(mapping.target.ca_file, Some(folder.path().join(".env")));
         assert_eq!(Path::new(&mapping.source.database), folder.path().join("sis.db"));
     }
+}
+
+/// A valid mapping whose state is this.
+fn with_state(state: &str, dotenv: &str) -> (tempfile::TempDir, Mapping) {
+    let text = mapping("", "", "  password: '${SISPUSH_TEST_A}'\n");
+    let (folder, path) = folder(&format!("{text}state: {state}\n"), &format!("SISPUSH_TEST_A=a\n{dotenv}"));
+    let mapping = Mapping::load(&path).unwrap();
+    assert_eq!(mapping.warnings, []);
+    (folder, mapping)
+}
+
+#[test]
+fn the_place_of_the_state_is_resolved_with_the_rest() {
+    for (written, file) in [("states/a.db", "states/a.db"), ("${SISPUSH_TEST_C}/$${x}.db", "b c/${x}.db")] {
+        let (folder, mut mapping) = with_state(written, "SISPUSH_TEST_C='b c'\n");
+        for _ in 0..2 {
+            mapping.resolve().unwrap();
+            assert!(matches!(&mapping.state, StateLocation::File(path) if *path == folder.path().join(file)));
+        }
+    }
+    let (_folder, mut mapping) = with_state("NONE", "");
+    mapping.resolve().unwrap();
+    assert!(matches!(mapping.state, StateLocation::None));
+
+    let secret = "a:b@c/#?${X}";
+    let address = "postgres://${SISPUSH_TEST_B}:${SISPUSH_TEST_C}@db.example/state?sslrootcert=school.pem";
+    let (folder, mut mapping) = with_state(address, &format!("SISPUSH_TEST_B=svc\nSISPUSH_TEST_C='{secret}'\n"));
+    assert!(format!("{:?}", mapping.state).contains("SISPUSH_TEST_B"), "secrets are not read before they are needed");
+    mapping.resolve().unwrap();
+    let StateLocation::Postgres(state) = &mapping.state else { panic!() };
+    assert_eq!((state.username.as_str(), state.password.as_ref().unwrap().expose_secret()), ("svc", secret));
+    assert_eq!(state.ca_file, Some(folder.path().join("school.pem")));
+    assert!(!format!("{mapping:?}").contains(secret));
+}
+
+#[test]
+fn who_looks_at_the_state_needs_no_other_secret() {
+    let text = mapping("", "", "  password: ${SISPUSH_TEST_A}\n");
+    let (folder, path) = folder(&format!("{text}state: ${{SISPUSH_TEST_B}}/state.db\n"), "SISPUSH_TEST_B=b\n");
+    let mut mapping = Mapping::load(&path).unwrap();
+    let state = mapping.resolved_state().unwrap();
+    assert!(matches!(state, StateLocation::File(path) if path == folder.path().join("b/state.db")));
+    assert!(mapping.resolve().is_err());
+    fs::remove_file(folder.path().join(".env")).unwrap();
+    let error = mapping.resolved_state().unwrap_err();
+    assert!(error.problems()[0].message.contains("SISPUSH_TEST_B") && error.problems()[0].line() > 0);
+}
+
+#[test]
+fn an_address_is_no_file_for_the_state() {
+    let (folder, mut mapping) =
+        with_state("${SISPUSH_TEST_B}/state", "SISPUSH_TEST_B=postgres://svc:hunter2@db.example\n");
+    let error = mapping.resolve().unwrap_err();
+    let rendered =
+        error.render(false).replace(&folder.path().display().to_string(), "FOLDER").replace("FOLDER\\", "FOLDER/");
+    insta::assert_snapshot!(rendered, @r"
+    error: `state` is a file's path, and becomes an address once its references are replaced
+      --> FOLDER/school.yaml:16:8
+       |
+    16 | state: ${SISPUSH_TEST_B}/state
+       |        ^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: write it out, and only its secrets as references: `postgres://user:${STATE_PASSWORD}@host/database`
+    ");
 }
 
 #[test]
@@ -289,6 +383,11 @@ fn no_rendering_shows_a_password() {
         format!("url: nosuch://sa:{canary}@host/db"),
         format!("url: Server=h;Password={canary};Nonsense"),
         format!("url: \"Server=h;Pwd='{canary};x'\""),
+        format!("url: x\nstate: postgres://svc:{canary}@host/db\nx:"),
+        format!("url: x\nstate: mongodb://svc:{canary}@host/db\nx:"),
+        format!("url: x\nstate: host=h password={canary}\nx:"),
+        format!("url: x\nstate: postgres://svc:{canary}#@host/db\nx:"),
+        format!("url: x\nstate: postgres://svc@host/db?pwd={canary}&x=y\nx:"),
     ];
     for breakage in breakages {
         for password in &passwords {
@@ -327,19 +426,28 @@ fn a_folder_is_its_mappings() {
 #[test]
 fn defaults_of_the_reference_are_the_defaults_of_the_program() {
     let mut target = String::from("  password: ${INFINITI_PASSWORD}\n");
-    let mut source = String::new();
-    for (shape, text) in [(&keys::SOURCE, &mut source), (&keys::TARGET, &mut target)] {
+    let (mut source, mut leavers, mut limits) = (String::new(), String::new(), String::new());
+    let mut root = String::new();
+    for (shape, text, indent) in [
+        (&keys::SOURCE, &mut source, "  "),
+        (&keys::TARGET, &mut target, "  "),
+        (&keys::LEAVERS, &mut leavers, "  "),
+        (&keys::LIMITS, &mut limits, "  "),
+        (&keys::ROOT, &mut root, ""),
+    ] {
         for key in shape.keys {
             if let Some(default) = key.default {
-                writeln!(text, "  {}: {default}", key.name).unwrap();
+                writeln!(text, "{indent}{}: {default}", key.name).unwrap();
             }
         }
     }
-    let (_folder, path) = folder(&mapping("", &source, &target), "");
+    let text = format!("{}{root}leavers:\n{leavers}limits:\n{limits}", mapping("", &source, &target));
+    let (_folder, path) = folder(&text, "");
     let written = Mapping::load(&path).unwrap();
     let implied = Mapping::load(&Path::new(FIXTURES).join("valid/smallest.yaml")).unwrap();
     assert_eq!(format!("{:?}", written.target), format!("{:?}", implied.target));
     assert_eq!(written.source.timeout, implied.source.timeout);
+    assert_eq!((written.mode, written.leavers, written.limits), (implied.mode, implied.leavers, implied.limits));
 }
 
 proptest! {

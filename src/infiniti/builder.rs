@@ -515,7 +515,7 @@ mod tests {
         };
         let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
         rules.sort_by_key(|rule| rule.header);
-        Extract { name: name.to_owned(), query: name.to_owned(), rules }
+        Extract { name: name.to_owned(), query: name.to_owned(), min_rows: None, rules }
     }
 
     /// An extract, the columns of its result, and its rows.

@@ -4,11 +4,13 @@ mod extract;
 mod rule;
 mod scalar;
 mod section;
+mod settings;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
@@ -20,7 +22,7 @@ use super::keys;
 use super::load;
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
-use super::{Extract, Limits, Proxy, TargetSettings};
+use super::{Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
 use crate::source::{Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
@@ -29,11 +31,17 @@ pub(super) struct Checked {
     pub(super) source: Connection,
     pub(super) target: TargetSettings,
     pub(super) users: Vec<Extract>,
+    pub(super) mode: Mode,
+    pub(super) full_every: Option<Duration>,
+    pub(super) leavers: Leavers,
+    pub(super) hold: Vec<Hold>,
+    pub(super) state: StateLocation,
     pub(super) limits: Limits,
     pub(super) references: Vec<(Reference, Range<usize>)>,
     pub(super) source_span: Range<usize>,
     pub(super) target_span: Range<usize>,
     pub(super) proxy_span: Option<Range<usize>>,
+    pub(super) state_span: Option<Range<usize>>,
 }
 
 /// Checks a document. Without a mapping there is at least one error among the findings.
@@ -65,7 +73,6 @@ impl Checker<'_> {
         let section = self.section(&keys::ROOT, &start, root)?;
         // Each part reports its problems, whatever the others say; only then may one of them be missing.
         self.version(&section);
-        self.mode(&section);
         let name = self.name(&section, path, &start);
         let source_field = section.get("source");
         let source = source_field.and_then(|field| self.source(field));
@@ -73,6 +80,13 @@ impl Checker<'_> {
         let target_field = section.get("target");
         let target = target_field.and_then(|field| self.target(field));
         let users = section.get("users").and_then(|field| self.users(field));
+        let state_field = section.get("state");
+        let state = state_field.map_or(Some(StateLocation::Default), |field| self.state(field));
+        let has_state = !matches!(state, Some(StateLocation::None));
+        let mode = self.mode(&section, has_state);
+        let full_every = self.full_every(&section, mode, has_state);
+        let leavers = self.leavers(section.get("leavers"), has_state);
+        let hold = self.hold(section.get("hold"));
         let limits = self.limits(section.get("limits"));
         let (target, proxy_span) = target?;
         Some(Checked {
@@ -80,11 +94,17 @@ impl Checker<'_> {
             source: source?,
             target,
             users: users?,
+            mode: mode?,
+            full_every,
+            leavers: leavers?,
+            hold: hold?,
+            state: state?,
             limits: limits?,
             references: std::mem::take(&mut self.references),
             source_span: source_field?.key_span.clone(),
             target_span: target_field?.key_span.clone(),
             proxy_span,
+            state_span: state_field.map(|field| field.node.span.clone()),
         })
     }
 
@@ -97,17 +117,6 @@ impl Checker<'_> {
                 Finding::error(&field.node.span, format!("version `{version}` is not one that this sispush knows"))
                     .hint("write `version: 1`"),
             );
-        }
-    }
-
-    fn mode(&mut self, section: &Section<'_>) {
-        if let Some(field) = section.get("mode")
-            && field.node.text().is_some_and(|text| text.eq_ignore_ascii_case("delta"))
-        {
-            let hint = "write `mode: full`, or delete the line: every push then sends everybody";
-            self.report(Finding::error(&field.node.span, "`mode: delta` is not in this version yet").hint(hint));
-        } else {
-            self.one_of(section, "mode");
         }
     }
 
@@ -227,7 +236,11 @@ impl Checker<'_> {
     }
 
     fn warn_literal_password(&mut self, field: &Field<'_>) {
-        let name = if field.path.starts_with("source") { "SIS_PASSWORD" } else { "INFINITI_PASSWORD" };
+        let name = match field.path.split('.').next() {
+            Some("source") => "SIS_PASSWORD",
+            Some("state") => "STATE_PASSWORD",
+            _ => "INFINITI_PASSWORD",
+        };
         self.report(
             Finding::warning(&field.node.span, format!("`{}` holds a password in plain text", field.path)).hint(
                 format!(
@@ -309,17 +322,6 @@ impl Checker<'_> {
             );
         }
         Some(Proxy::Url(text.to_owned().into()))
-    }
-
-    fn limits(&mut self, field: Option<&Field<'_>>) -> Option<Limits> {
-        let Some(field) = field else { return Some(Limits::default()) };
-        let section = self.section(&keys::LIMITS, &field.key_span, field.node)?;
-        let min_rows = self.count(&section, "min_rows");
-        let max_rejections = match section.get("max_rejections") {
-            Some(field) => self.limit(field),
-            None => Some(Limits::default().max_rejections),
-        };
-        Some(Limits { min_rows: min_rows?, max_rejections: max_rejections? })
     }
 }
 

@@ -4,6 +4,7 @@
 //! all come from here.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// A group of keys.
 #[derive(Debug)]
@@ -42,8 +43,10 @@ pub enum Kind {
     Switch,
     /// A whole number, from and to these.
     Count(u64, u64),
-    /// `90s`, `5m`, `2h`, `1h30m`.
-    Duration,
+    /// `90s`, `5m`, `1h30m`, `7d`: from and to these.
+    Duration(Duration, Duration),
+    /// A day: `2026-12-10`.
+    Date,
     /// A count, or per cent: `20`, `5%`.
     Limit,
     /// One of these words.
@@ -63,6 +66,14 @@ pub enum Kind {
     /// The word alone, without a value.
     Word,
 }
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Of one request or query. A run comes every day, so longer makes no sense.
+const TIMEOUT: Kind = Kind::Duration(Duration::from_secs(1), DAY);
+
+/// More than any school year.
+const YEAR: Duration = Duration::from_hours(366 * 24);
 
 const fn key(name: &'static str, kind: Kind, about: &'static str) -> Key {
     Key { name, kind, required: false, default: None, about }
@@ -88,11 +99,28 @@ pub static ROOT: Shape = Shape {
         ),
         required("source", Kind::Group(&SOURCE), "the database that patrons are read from"),
         required("target", Kind::Group(&TARGET), "the Infiniti that they are pushed to"),
-        with_default("mode", Kind::OneOf(&["full"]), "full", "what is sent: everybody"),
+        with_default(
+            "mode",
+            Kind::OneOf(&["full", "delta"]),
+            "full",
+            "what is sent: everybody, or who is new or changed since Infiniti accepted them last",
+        ),
+        key(
+            "full_every",
+            Kind::Duration(Duration::from_hours(1), YEAR),
+            "in delta mode, send everybody at least this often",
+        ),
         required("users", Kind::List(&EXTRACT), "the queries that give patron accounts, at least one"),
+        key("leavers", Kind::Group(&LEAVERS), "what happens to those whom the queries no longer give"),
+        key("hold", Kind::List(&HOLD), "days on which nothing is sent"),
         key("limits", Kind::Group(&LIMITS), "what stops a push before anything is sent"),
+        key(
+            "state",
+            Kind::Secret,
+            "where it is kept what Infiniti has accepted: a file, `postgres://user@host/database`, or `none`; without it the platform's usual place",
+        ),
     ],
-    later: &["full_every", "leavers", "hold", "expect", "notify", "state", "contacts", "images", "groups"],
+    later: &["expect", "notify", "contacts", "images", "groups"],
 };
 
 /// `source`.
@@ -106,7 +134,7 @@ pub static SOURCE: Shape = Shape {
         ),
         key("username", Kind::Secret, "the login, unless `url` names it"),
         key("password", Kind::Secret, "its password; write a reference such as `${SIS_PASSWORD}`"),
-        with_default("timeout", Kind::Duration, "5m", "the longest that a query may take"),
+        with_default("timeout", TIMEOUT, "5m", "the longest that a query may take"),
         key(
             "encryption",
             Kind::OneOf(&["strict", "required", "login", "off", "preferred"]),
@@ -125,7 +153,7 @@ pub static TARGET: Shape = Shape {
         required("url", Kind::Text, "the school's address: `https://example.concordinfiniti.com`"),
         required("username", Kind::Secret, "the account that imports"),
         required("password", Kind::Secret, "its password; write a reference such as `${INFINITI_PASSWORD}`"),
-        with_default("timeout", Kind::Duration, "10m", "the longest wait for the answer to one batch"),
+        with_default("timeout", TIMEOUT, "10m", "the longest wait for the answer to one batch"),
         with_default("batch_rows", Kind::Count(0, 10_000_000), "5000", "rows in one POST; `0` sends all in one"),
         with_default(
             "retries",
@@ -149,14 +177,83 @@ pub static TARGET: Shape = Shape {
     later: &[],
 };
 
+/// `leavers`.
+pub static LEAVERS: Shape = Shape {
+    path: "leavers",
+    keys: &[
+        with_default(
+            "action",
+            Kind::OneOf(&["report", "deactivate", "ignore"]),
+            "report",
+            "what is done: they are named, or sent with `enabled` as `N`, or nothing",
+        ),
+        with_default(
+            "after",
+            Kind::Duration(Duration::ZERO, YEAR),
+            "3d",
+            "how long somebody must be missing before being deactivated",
+        ),
+    ],
+    later: &[],
+};
+
+/// An item of `hold`.
+pub static HOLD: Shape = Shape {
+    path: "hold[]",
+    keys: &[
+        required("from", Kind::Date, "the first day on which nothing is sent"),
+        required("until", Kind::Date, "the last day on which nothing is sent"),
+        required("reason", Kind::Text, "why, for those who wonder: `year rollover`"),
+    ],
+    later: &[],
+};
+
 /// `limits`.
 pub static LIMITS: Shape = Shape {
     path: "limits",
     keys: &[
-        with_default("min_rows", Kind::Count(0, u64::MAX), "1", "the fewest rows that each query must give"),
-        with_default("max_rejections", Kind::Limit, "25%", "the most rows that may be rejected, of all rows read"),
+        with_default(
+            "min_rows",
+            Kind::Count(0, u64::MAX),
+            "1",
+            "the fewest rows that each query must give, unless it has a `min_rows` of its own",
+        ),
+        with_default(
+            "min_rows_in_all",
+            Kind::Count(0, u64::MAX),
+            "0",
+            "the fewest rows that all queries must give together",
+        ),
+        with_default(
+            "max_drop",
+            Kind::Limit,
+            "25%",
+            "how many fewer rows than in the last good run there may be, of each query and of all together; per cent of the rows of that run",
+        ),
+        key(
+            "max_creates",
+            Kind::Limit,
+            "the most patrons that may be new; per cent of the patrons that Infiniti has accepted so far",
+        ),
+        key(
+            "max_updates",
+            Kind::Limit,
+            "the most patrons that may change; per cent of the patrons that Infiniti has accepted so far",
+        ),
+        with_default(
+            "max_deactivations",
+            Kind::Limit,
+            "10%",
+            "the most patrons that may be deactivated; per cent of the patrons that Infiniti has accepted so far",
+        ),
+        with_default(
+            "max_rejections",
+            Kind::Limit,
+            "25%",
+            "the most rows that may be rejected; per cent of all rows read",
+        ),
     ],
-    later: &["max_drop", "max_updates", "max_deactivations", "max_creates"],
+    later: &[],
 };
 
 /// An item of `users`.
@@ -166,6 +263,11 @@ pub static EXTRACT: Shape = Shape {
         required("name", Kind::Text, "a name for messages, unlike the others"),
         key("query", Kind::Text, "the SQL: one SELECT; this or `query_file`"),
         key("query_file", Kind::Path, "a file that holds the SQL"),
+        key(
+            "min_rows",
+            Kind::Count(0, u64::MAX),
+            "the fewest rows that this query must give, in the place of `limits.min_rows`",
+        ),
         required(
             "columns",
             Kind::Columns,
@@ -229,7 +331,8 @@ pub static REPLACE: Shape = Shape {
 };
 
 /// Every group, in the order of the reference.
-pub static SHAPES: [&Shape; 8] = [&ROOT, &SOURCE, &TARGET, &LIMITS, &EXTRACT, &RULE, &TRANSFORM, &REPLACE];
+pub static SHAPES: [&Shape; 10] =
+    [&ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXTRACT, &RULE, &TRANSFORM, &REPLACE];
 
 impl Shape {
     /// The key of that name.
@@ -239,7 +342,7 @@ impl Shape {
 
     /// The key with its path, as messages and people call it: `source.url`.
     pub fn path_of(&self, name: &str) -> String {
-        let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]");
+        let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]").trim_end_matches("[]");
         if path.is_empty() || path.starts_with("columns") { name.to_owned() } else { format!("{path}.{name}") }
     }
 
@@ -264,7 +367,8 @@ impl Kind {
             Self::Switch => "`true` or `false`".into(),
             Self::Count(least, u64::MAX) => format!("a whole number from {least}"),
             Self::Count(least, most) => format!("a whole number from {least} to {most}"),
-            Self::Duration => "a duration: `90s`, `5m`, `1h30m`".into(),
+            Self::Duration(least, most) => format!("a duration from {} to {}", duration(least), duration(most)),
+            Self::Date => "a day: `2026-12-10`".into(),
             Self::Limit => "a count or per cent: `20`, `5%`".into(),
             Self::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Path => "a file, relative to the mapping".into(),
@@ -276,6 +380,20 @@ impl Kind {
             Self::Word => "the word alone".into(),
         }
     }
+}
+
+/// A bound of a duration, in the largest unit that people would use.
+fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (number, unit) = match seconds {
+        0 => (0, 'd'),
+        // One day is `24h`: nobody asks for a timeout of `1d`.
+        _ if duration > DAY && seconds.is_multiple_of(24 * 3600) => (seconds / (24 * 3600), 'd'),
+        _ if seconds.is_multiple_of(3600) => (seconds / 3600, 'h'),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, 'm'),
+        _ => (seconds, 's'),
+    };
+    format!("`{number}{unit}`")
 }
 
 /// The reference of all keys as Markdown tables, one for each group: what stands in `mappings/README.md`.

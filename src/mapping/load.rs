@@ -9,7 +9,7 @@ use super::check;
 use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
 use super::secret::{self, Fault, Reference, Secrets};
 use super::text::{self, TextError};
-use super::{Mapping, Proxy, TargetSettings, yaml};
+use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
 use crate::source::{Connection, Engine};
 
 /// The references of a mapping that are not replaced yet, with their places.
@@ -21,6 +21,8 @@ pub(super) struct Unresolved {
     pub(super) target: Place,
     /// Where the proxy stands, if it is in the file.
     pub(super) proxy: Option<Place>,
+    /// Where the state's place stands, if it is in the file.
+    pub(super) state: Option<Place>,
 }
 
 impl Mapping {
@@ -52,6 +54,7 @@ impl Mapping {
             source: place(&checked.source_span),
             target: place(&checked.target_span),
             proxy: checked.proxy_span.as_ref().map(place),
+            state: checked.state_span.as_ref().map(place),
         };
         Ok(Self {
             name: checked.name,
@@ -59,19 +62,40 @@ impl Mapping {
             source: checked.source,
             target: checked.target,
             users: checked.users,
+            mode: checked.mode,
+            full_every: checked.full_every,
+            leavers: checked.leavers,
+            hold: checked.hold,
+            state: checked.state,
             limits: checked.limits,
             warnings: problems,
             unresolved: Some(unresolved),
         })
     }
 
-    /// Replaces the references to secrets in `source` and `target` by the secrets, and makes relative paths there
-    /// start from the mapping's folder. Does nothing the second time.
+    /// Replaces the references to secrets in `source`, `target` and `state` by the secrets, and makes relative paths
+    /// there start from the mapping's folder. Does nothing the second time.
     ///
     /// # Errors
     /// With every secret that is missing, each at its place; the mapping is then as before.
     pub fn resolve(&mut self) -> Result<(), MappingError> {
         self.resolve_with(&secret::environment)
+    }
+
+    /// Where the state is, with the references of `state` alone replaced: who looks at the state needs neither the
+    /// source's secrets nor the target's.
+    ///
+    /// # Errors
+    /// With the first secret that is missing, at the place of `state`.
+    pub fn resolved_state(&self) -> Result<StateLocation, MappingError> {
+        let Some(place) = self.unresolved.as_ref().and_then(|unresolved| unresolved.state.as_ref()) else {
+            return Ok(self.state.clone());
+        };
+        let folder = folder_of(&self.path);
+        let mut secrets = Secrets::new(&folder, &secret::environment);
+        self.state
+            .expanded(&mut secrets, &folder)
+            .map_err(|fault| MappingError::Invalid { path: self.path.clone(), problems: vec![problem(place, fault)] })
     }
 
     fn resolve_with(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), MappingError> {
@@ -106,11 +130,19 @@ impl Mapping {
                 }
             }
         }
+        let mut state = self.state.clone();
+        if let (true, Some(place)) = (problems.is_empty(), &unresolved.state) {
+            match state.expanded(&mut secrets, &folder) {
+                Ok(expanded) => state = expanded,
+                Err(fault) => problems.push(problem(place, fault)),
+            }
+        }
         if !problems.is_empty() {
             return Err(MappingError::Invalid { path: self.path.clone(), problems });
         }
         self.source = source;
         self.target = target;
+        self.state = state;
         self.unresolved = None;
         Ok(())
     }
@@ -120,7 +152,7 @@ fn problem(place: &Place, fault: Fault) -> Problem {
     Problem::new(place.clone(), Severity::Error, fault.message, fault.hint)
 }
 
-fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
+pub(super) fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
     // Paths are expanded here, since the connection does not know the mapping's folder.
     let ca_file = source.ca_file.take();
     source.resolve(&mut |text: &str| secrets.expand(text))?;
@@ -140,7 +172,7 @@ fn expand_secret(secret: &SecretString, secrets: &mut Secrets<'_>) -> Result<Sec
     secrets.expand(secret.expose_secret()).map(Into::into)
 }
 
-fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path) -> Result<PathBuf, Fault> {
     match path.to_str() {
         Some(text) => secrets.expand(text).map(|text| folder.join(text)),
         None => Ok(path.to_owned()),

@@ -12,6 +12,8 @@ mod load;
 mod lookup;
 mod mask;
 mod secret;
+mod settings;
+mod state;
 mod syntax;
 mod template;
 mod text;
@@ -26,6 +28,8 @@ use secrecy::SecretString;
 pub use diagnostic::{MappingError, Problem, Severity};
 pub use load::find;
 pub use lookup::Lookup;
+pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
+pub use state::{StateLocation, StateLocationError};
 pub use template::{Template, TemplateError, TemplateFailure};
 pub use transform::Transform;
 
@@ -45,6 +49,17 @@ pub struct Mapping {
     pub target: TargetSettings,
     /// The extracts of the feed `users`, in the order of the file. Never empty.
     pub users: Vec<Extract>,
+    /// What a push sends.
+    pub mode: Mode,
+    /// In delta mode, how often everybody is sent all the same: what is edited in Infiniti by hand, a delta does not
+    /// see.
+    pub full_every: Option<Duration>,
+    /// What happens to those whom the source no longer has.
+    pub leavers: Leavers,
+    /// When nothing is sent.
+    pub hold: Vec<Hold>,
+    /// Where it is kept what Infiniti has accepted.
+    pub state: StateLocation,
     /// What a plan may do.
     pub limits: Limits,
     /// What is allowed but looks wrong.
@@ -94,6 +109,8 @@ pub struct Extract {
     pub name: String,
     /// The SQL.
     pub query: String,
+    /// The fewest rows that it must give, in the place of [`Limits::min_rows`].
+    pub min_rows: Option<u64>,
     /// The rules, in the contract's order. Every mandatory header has one.
     pub rules: Vec<Rule>,
 }
@@ -134,44 +151,4 @@ pub enum Send {
     Always,
     /// Only for patrons that Infiniti has not accepted yet.
     Create,
-}
-
-/// What a plan may do before a person must look at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The fewest rows that each extract must give.
-    pub min_rows: u64,
-    /// The most rows that may be rejected.
-    pub max_rejections: Limit,
-}
-
-impl Default for Limits {
-    /// One row each, and a quarter of all rows: a few bad rows are life, many are a query that went wrong.
-    fn default() -> Self {
-        Self { min_rows: 1, max_rejections: Limit::Percent(25.0) }
-    }
-}
-
-/// A limit: so many, or so many of a hundred.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
-    /// A count is a count.
-    Count(u64),
-    /// Per cent of the rows. Never bites at [`Limit::SMALL`] rows or fewer.
-    Percent(f64),
-}
-impl Eq for Limit {}
-
-impl Limit {
-    /// A limit in per cent never bites at so few.
-    pub const SMALL: u64 = 5;
-
-    /// Whether `count` out of `total` is over the limit.
-    pub fn is_exceeded(self, count: u64, total: u64) -> bool {
-        match self {
-            Self::Count(limit) => count > limit,
-            #[expect(clippy::cast_precision_loss, reason = "counts of patrons are far below 2^52")]
-            Self::Percent(limit) => count > Self::SMALL && count as f64 * 100.0 > limit * total as f64,
-        }
-    }
 }

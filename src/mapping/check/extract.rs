@@ -36,10 +36,11 @@ impl Checker<'_> {
             let name = section.get("name").and_then(|field| self.extract_name(field, &names));
             names.extend(name);
             let query = self.query(&section, &at);
+            let min_rows = section.get("min_rows").and_then(|_| self.count(&section, "min_rows"));
             let rules = section.get("columns").and_then(|field| self.columns(field));
             if let (Some(name), Some(query), Some(rules)) = (name, query, rules) {
                 let rules = rules.into_iter().map(|checked| checked.rule).collect();
-                extracts.push(Extract { name: name.to_owned(), query, rules });
+                extracts.push(Extract { name: name.to_owned(), query, min_rows, rules });
             }
         }
         Some(extracts)
@@ -230,7 +231,7 @@ impl Checker<'_> {
 }
 
 /// An item of a list has no key of its own: its first key stands for it.
-fn place_of_item(item: &Node) -> Range<usize> {
+pub(super) fn place_of_item(item: &Node) -> Range<usize> {
     match &item.content {
         Content::Mapping(entries) => entries.first().map_or_else(|| item.span.clone(), |(key, _)| key.span.clone()),
         Content::Null | Content::Scalar { .. } | Content::Sequence(_) => item.span.clone(),

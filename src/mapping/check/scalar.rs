@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use super::Checker;
 use super::section::{Field, Section};
 use crate::mapping::Limit;
@@ -11,9 +13,6 @@ use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys::{self, Kind};
 use crate::mapping::secret;
 use crate::mapping::yaml::{Content, Node, Style};
-
-/// The longest duration that makes sense for a run that comes every day.
-const DURATION_MAX: Duration = Duration::from_hours(24);
 
 impl Checker<'_> {
     /// A text as written. Control characters, which a path in double quotes gets by accident, are an error.
@@ -133,28 +132,46 @@ impl Checker<'_> {
 
     pub(super) fn duration(&mut self, section: &Section<'_>, name: &str) -> Option<Duration> {
         let (text, span) = self.text_or_default(section, name)?;
-        let path = section.shape.path_of(name);
-        match duration(text) {
-            Some(duration) if duration.is_zero() || duration > DURATION_MAX => {
-                self.report(Finding::error(&span, format!("`{path}` must be more than nothing and at most 24 hours")));
-                None
-            }
-            Some(duration) => Some(duration),
-            None => {
-                let finding = Finding::error(&span, format!("`{path}` must be a duration"));
-                let is_number = !text.is_empty() && text.chars().all(|char| char.is_ascii_digit());
-                self.report(finding.hint(if is_number {
-                    format!("name the unit: `{text}s` is seconds, `{text}m` minutes")
-                } else {
-                    "write it like `90s`, `5m`, `2h` or `1h30m`".to_owned()
-                }));
-                None
-            }
+        let kind = section.shape.key(name)?.kind;
+        let Kind::Duration(least, most) = kind else { return None };
+        let duration = duration(text);
+        if let Some(duration) = duration
+            && (least..=most).contains(&duration)
+        {
+            return Some(duration);
         }
+        // Hours and days, or seconds and minutes: what fits the key.
+        let is_long = most > Duration::from_hours(24);
+        let hint = match (duration, is_long) {
+            (None, false) if is_digits(text) => format!("name the unit: `{text}s` is seconds, `{text}m` minutes"),
+            (None, true) if is_digits(text) => format!("name the unit: `{text}d` is days, `{text}h` hours"),
+            (_, false) => "write it like `90s`, `5m`, `2h` or `1h30m`".to_owned(),
+            (_, true) => "write it like `36h`, `7d` or `1d12h`".to_owned(),
+        };
+        let message = format!("`{}` must be {}", section.shape.path_of(name), kind.words());
+        self.report(Finding::error(&span, message).hint(hint));
+        None
     }
 
-    pub(super) fn limit(&mut self, field: &Field<'_>) -> Option<Limit> {
+    /// A day, year first. Other orders are not guessed: half of them are wrong for half of the readers.
+    pub(super) fn date(&mut self, field: &Field<'_>) -> Option<Date> {
         let text = self.text(field)?;
+        let date = text.parse::<Date>().ok().filter(|_| is_like_date(text));
+        if date.is_none() {
+            let finding = if is_like_date(text) {
+                Finding::error(&field.node.span, format!("`{}`: the calendar has no `{text}`", field.path))
+                    .hint("write year, month and day: `2026-12-10`")
+            } else {
+                Finding::error(&field.node.span, format!("`{}` must be a day, written year first", field.path))
+                    .hint("write it like `2026-12-10`")
+            };
+            self.report(finding);
+        }
+        date
+    }
+
+    pub(super) fn limit(&mut self, section: &Section<'_>, name: &str) -> Option<Limit> {
+        let (text, span) = self.text_or_default(section, name)?;
         let limit = match text.strip_suffix('%') {
             Some(number) => {
                 number.trim().parse().ok().filter(|number| (0.0..=100.0).contains(number)).map(Limit::Percent)
@@ -162,8 +179,8 @@ impl Checker<'_> {
             None => text.parse().ok().map(Limit::Count),
         };
         if limit.is_none() {
-            let message = format!("`{}` must be a count or per cent from 0 to 100", field.path);
-            self.report(Finding::error(&field.node.span, message).hint("write it like `20` or `5%`"));
+            let message = format!("`{}` must be a count or per cent from 0 to 100", section.shape.path_of(name));
+            self.report(Finding::error(&span, message).hint("write it like `20` or `5%`"));
         }
         limit
     }
@@ -206,13 +223,23 @@ pub(super) fn missing_file(span: &Range<usize>, name: &str, path: &Path) -> Find
         .hint("a path is relative to the mapping's folder")
 }
 
-/// `90s`, `5m`, `2h`, `1h30m`: each unit at most once, the larger first.
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| char.is_ascii_digit())
+}
+
+/// Four digits, two and two: what reads dates would take more forms.
+fn is_like_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.iter().all(|part| is_digits(part)) && parts.iter().map(|part| part.len()).eq([4, 2, 2])
+}
+
+/// `90s`, `5m`, `1h30m`, `7d`: each unit at most once, the larger first.
 fn duration(text: &str) -> Option<Duration> {
     let mut seconds = 0_u64;
     let mut rest = text;
-    for (unit, factor) in [('h', 3600), ('m', 60), ('s', 1)] {
+    for (unit, factor) in [('d', 24 * 3600), ('h', 3600), ('m', 60), ('s', 1)] {
         if let Some((number, after)) = rest.split_once(unit) {
-            if number.is_empty() || !number.chars().all(|char| char.is_ascii_digit()) {
+            if !is_digits(number) {
                 return None;
             }
             seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
@@ -228,24 +255,58 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7200), ("1h30m", 5400), ("1h2m3s", 3723), ("0s", 0)] {
+        const DAY: u64 = 24 * 3600;
+        for (text, seconds) in [
+            ("90s", 90),
+            ("5m", 300),
+            ("2h", 7200),
+            ("1h30m", 5400),
+            ("1h2m3s", 3723),
+            ("0s", 0),
+            ("0d", 0),
+            ("36h", 36 * 3600),
+            ("7d", 7 * DAY),
+            ("1d12h", DAY + 12 * 3600),
+            ("1d1h1m1s", DAY + 3661),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         for text in [
             "",
             "5",
+            "d",
             "m",
             "5 m",
-            "5d",
+            "5 d",
+            "5D",
+            "1w",
             "30m1h",
+            "12h1d",
             "1h30",
             "-5m",
             "1.5h",
             "5m5m",
+            "5d5d",
             "99999999999999999999h",
             "9999999999999999999h",
+            "999999999999999d",
         ] {
             assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_written_in_one_form() {
+        for text in ["2026-12-10", "2028-02-29"] {
+            assert!(is_like_date(text) && text.parse::<Date>().is_ok(), "{text}");
+        }
+        for text in
+            ["10/12/2026", "2026-1-2", "20261210", "+002026-12-10", "2026-12-10T00:00", " 2026-12-10", "٢٠٢٦-12-10", ""]
+        {
+            assert!(!is_like_date(text), "{text}");
+        }
+        for text in ["2026-02-29", "2026-13-01", "2026-00-10"] {
+            assert!(is_like_date(text) && text.parse::<Date>().is_err(), "{text}");
         }
     }
 }

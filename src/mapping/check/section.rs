@@ -41,9 +41,10 @@ impl Checker<'_> {
         let Content::Mapping(entries) = &node.content else {
             let name = if shape.path.is_empty() { "a mapping".into() } else { whose(shape) };
             let keys: Vec<&str> = shape.keys.iter().map(|key| key.name).take(3).collect();
+            let more = if shape.keys.len() > keys.len() { ", …" } else { "" };
             self.report(
                 Finding::error(&node.span, format!("{name} must be a group of keys, not {}", node.what())).hint(
-                    format!("write its keys below it, indented, each as `key: value`: `{}`, …", keys.join("`, `")),
+                    format!("write its keys below it, indented, each as `key: value`: `{}`{more}", keys.join("`, `")),
                 ),
             );
             return None;
@@ -112,6 +113,7 @@ impl Checker<'_> {
 fn whose(shape: &Shape) -> String {
     match shape.path {
         "users[]" => "an item of `users`".into(),
+        "hold[]" => "an item of `hold`".into(),
         "users[].columns.HEADER" => "the rule of a header".into(),
         path => {
             format!("`{}`", path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]"))
