@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::infiniti::TargetError;
 use crate::mapping::MappingError;
 use crate::source::SourceError;
+use crate::state::StateError;
 use crate::sync::ExtractError;
 
 /// The exit codes. They never change their meaning: schedulers and scripts rely on them.
@@ -12,9 +13,9 @@ use crate::sync::ExtractError;
 /// The same table stands in README.md, section "Exit codes"; `tests/docs.rs` holds both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitCode {
-    /// Done, or nothing to do.
+    /// Done, or nothing to do, or on hold.
     Complete,
-    /// Done, but rows were rejected, here or by Infiniti.
+    /// Done, but rows were rejected, here or by Infiniti, or held back as renamed.
     Rejections,
     /// Bad arguments or a mapping that is not valid; nothing was contacted.
     Usage,
@@ -67,6 +68,9 @@ pub enum Error {
     /// The target failed.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The state failed, or another run holds the lock.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// An argument does not fit.
     #[error("{message}")]
     Usage {
@@ -102,6 +106,7 @@ impl Error {
             Self::Source(_) => ExitCode::Source,
             Self::Target(error) if error.is_settings() => ExitCode::Usage,
             Self::Target(_) => ExitCode::Target,
+            Self::State(_) => ExitCode::State,
             Self::Interrupted => ExitCode::Interrupted,
         }
     }
@@ -112,6 +117,7 @@ impl Error {
             Self::Mapping(error) => error.hint(),
             Self::Source(error) => error.hint(),
             Self::Target(error) => error.hint(),
+            Self::State(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::File { .. } => Some("does the folder exist, is there room, and may this account write there?".into()),
             Self::Interrupted => None,

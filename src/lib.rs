@@ -1,16 +1,17 @@
 //! sispush reads patrons from a school's Student Information System (SIS) database and pushes them to Concord Infiniti.
 //!
 //! ```text
-//! mapping file -> Mapping -> source: rows -> patron: patrons + rejections -> plan (under limits)
-//!              -> batches of CSV bytes -> target: receipts -> report, exit code
+//! mapping file -> Mapping -> source: rows -> patron: patrons + rejections -> plan (against state, under limits)
+//!              -> batches of CSV bytes -> target: receipts -> state + run record -> report, exit code
 //! ```
 //!
 //! Invariants:
-//! - `mapping`, `infiniti::patron`, `infiniti::payload` and `sync::plan` do no I/O (but for reading the mapping's own
-//!   files) and read no clock.
+//! - `mapping`, `infiniti::patron`, `infiniti::payload`, `state::layer` and `sync::plan` do no I/O (but for reading the
+//!   mapping's own files) and read no clock.
 //! - Nothing leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
 //! - Only `cli::output` prints; only `main` exits.
-//! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt.
+//! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt. Before a batch leaves,
+//!   the state says that its outcome is unknown.
 //! - No error and no log line holds a secret or a value of a row: usernames, headers, columns and counts only.
 
 pub mod cli;
@@ -19,5 +20,6 @@ pub mod infiniti;
 pub mod mapping;
 pub mod ops;
 pub mod source;
+pub mod state;
 pub mod sync;
 mod tls;

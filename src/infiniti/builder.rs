@@ -12,8 +12,9 @@ use super::clash::{Key, clashing_barcodes, clashing_keys};
 use super::contract::{
     Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
 };
+use super::fingerprint::Digest;
 use super::patron::{ExtractCount, Patrons, Record, Rejection, Warning, WarningKind};
-use super::payload::{Lines, push_cell};
+use super::payload::{Lines, push_cell, select_cells};
 use super::value::{RowPlace, Rule, canonical};
 use crate::mapping::{Extract, Input, Lookup, Send, Template, Transform};
 use crate::source::row::{Block, Column, Row};
@@ -45,6 +46,8 @@ pub struct Builder {
     barcodes: Vec<(u64, u32)>,
     rejections: Vec<Rejection>,
     create_only: HeaderSet,
+    /// The headers that go into digests; `None` if nobody will ask for one.
+    digested: Option<HeaderSet>,
 }
 
 /// A rule of the mapping, ready for rows, with what the contract says of its header.
@@ -74,6 +77,7 @@ struct Scratch {
     broken: Vec<(Header, Rule)>,
     value: Buffers,
     key: String,
+    digested: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +107,18 @@ impl Builder {
             barcodes: Vec::new(),
             rejections: Vec::new(),
             create_only: HeaderSet::default(),
+            digested: None,
         }
+    }
+
+    /// Also takes a digest of every row, of all its cells but those that are sent only to new patrons, and passwords.
+    #[must_use]
+    pub fn with_digests(mut self, extracts: &[Extract]) -> Self {
+        let rules = extracts.iter().flat_map(|extract| &extract.rules);
+        let create_only = rules.filter(|rule| rule.send == Send::Create).map(|rule| rule.header).collect();
+        let is_digested = |header: &Header| self.contract.rule(*header).kind != Kind::Password;
+        self.digested = Some(self.contract.iter().filter(is_digested).collect::<HeaderSet>().without(create_only));
+        self
     }
 
     /// Starts an extract: binds its rules to the columns of the result.
@@ -173,7 +188,7 @@ impl Builder {
             extract: u16::try_from(extract).unwrap_or(u16::MAX),
             row: u32::try_from(count.rows).unwrap_or(u32::MAX),
         };
-        let Scratch { line, broken, value: buffers, key } = &mut self.scratch;
+        let Scratch { line, broken, value: buffers, key, digested } = &mut self.scratch;
         line.clear();
         broken.clear();
         key.clear();
@@ -243,8 +258,17 @@ impl Builder {
         if let Some(hash) = barcode_hash {
             self.barcodes.push((hash, record));
         }
+        let digest = match self.digested {
+            Some(wanted) if headers.without(wanted).is_empty() => Digest::of(headers, line),
+            Some(wanted) => {
+                digested.clear();
+                select_cells(line, headers, wanted, |bytes| digested.extend_from_slice(bytes));
+                Digest::of(headers.intersection(wanted), digested)
+            }
+            None => Digest::default(),
+        };
         let (line, is_staff) = (self.lines.push(line), is_staff == Some(true));
-        self.records.push(Record { line, headers, place, control, is_staff, is_rejected });
+        self.records.push(Record { line, headers, place, control, digest, is_staff, is_rejected });
     }
 
     /// Puts the patrons in key order and rejects every row of a clash.
@@ -269,6 +293,7 @@ impl Builder {
             records: self.records,
             order,
             create_only: self.create_only,
+            digested: self.digested.unwrap_or_default(),
         }
     }
 
@@ -515,7 +540,7 @@ mod tests {
         };
         let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
         rules.sort_by_key(|rule| rule.header);
-        Extract { name: name.to_owned(), query: name.to_owned(), min_rows: None, rules }
+        Extract { name: name.to_owned(), query: name.to_owned(), rules, min_rows: None }
     }
 
     /// An extract, the columns of its result, and its rows.

@@ -138,6 +138,16 @@ impl HeaderSet {
         Self(self.0 & !other.0)
     }
 
+    /// The set as bits, the first header lowest.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// A set from its bits.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// How many headers are in the set.
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
@@ -202,6 +212,12 @@ pub const USERNAME: Header = Header(0);
 pub const STAFFMEMBER: Header = Header(2);
 /// `librarybarcode`, without which a patron cannot borrow.
 pub const LIBRARYBARCODE: Header = Header(10);
+/// `enabled`, which tells patrons from leavers.
+pub const ENABLED: Header = Header(1);
+/// `adminsystemid`, which stays with a person whose username changes.
+pub const ADMINSYSTEMID: Header = Header(11);
+/// `formclass`, which Infiniti creates when it does not know it.
+pub const FORMCLASS: Header = Header(14);
 /// `emailaddress`, without which a staff member cannot be written to.
 pub const EMAILADDRESS: Header = Header(7);
 
@@ -288,6 +304,9 @@ mod tests {
             (STAFFMEMBER, "staffmember"),
             (LIBRARYBARCODE, "librarybarcode"),
             (EMAILADDRESS, "emailaddress"),
+            (ENABLED, "enabled"),
+            (ADMINSYSTEMID, "adminsystemid"),
+            (FORMCLASS, "formclass"),
         ] {
             assert_eq!(USERS.rule(header).name, name);
         }

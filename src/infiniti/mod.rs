@@ -6,6 +6,7 @@ mod clash;
 pub mod client;
 pub mod contract;
 mod error;
+pub mod fingerprint;
 pub mod patron;
 pub mod payload;
 pub mod sandbox;

@@ -1,6 +1,7 @@
 //! What became of the rows of a feed: patrons in key order, rejections, and what was noticed on the way.
 
 use super::contract::{Contract, Header, HeaderSet, Kind};
+use super::fingerprint::Digest;
 use super::payload::{LinePlace, Lines, cell_value, raw_cells, select_cells};
 use super::value::{RowPlace, Rule};
 
@@ -20,6 +21,8 @@ pub struct Patrons {
     /// The accepted records in key order.
     pub(super) order: Vec<u32>,
     pub(super) create_only: HeaderSet,
+    /// The headers that go into digests.
+    pub(super) digested: HeaderSet,
 }
 
 /// How many rows an extract gave.
@@ -85,6 +88,8 @@ pub(super) struct Record {
     pub(super) place: RowPlace,
     /// Headers with a value that held control characters.
     pub(super) control: HeaderSet,
+    /// Of the cells that tell whether the row changed.
+    pub(super) digest: Digest,
     pub(super) is_staff: bool,
     pub(super) is_rejected: bool,
 }
@@ -108,6 +113,49 @@ impl Patrons {
     /// Where a patron was read.
     pub fn place(&self, patron: u32) -> RowPlace {
         self.records[patron as usize].place
+    }
+
+    /// The digest of a patron's row, if digests were asked for.
+    pub fn digest(&self, patron: u32) -> Digest {
+        self.records[patron as usize].digest
+    }
+
+    /// Whether a patron is staff.
+    pub fn is_staff(&self, patron: u32) -> bool {
+        self.records[patron as usize].is_staff
+    }
+
+    /// A patron's headers and cells as they are written in CSV, in the contract's order.
+    pub fn cells(&self, patron: u32) -> impl Iterator<Item = (Header, &[u8])> {
+        let record = &self.records[patron as usize];
+        record.headers.iter().zip(raw_cells(self.lines.get(record.line)))
+    }
+
+    /// The cells that went into the digest.
+    pub fn digested_cells(&self, patron: u32) -> impl Iterator<Item = (Header, &[u8])> {
+        self.cells(patron).filter(|(header, _)| self.digested.contains(*header))
+    }
+
+    /// Brings the next patrons of a list into the processor's caches, once in a while: in key order their lines lie
+    /// anywhere in memory, and many loads at once take hardly longer than one. `at` is where in `list` the reader is.
+    pub fn warm(&self, list: &[u32], at: usize) {
+        const AHEAD: usize = 16;
+        if at.is_multiple_of(AHEAD) {
+            let next = &list[at..list.len().min(at + AHEAD)];
+            let touched = next.iter().fold(0_u8, |sum, patron| {
+                let line = self.lines.get(self.records[*patron as usize].line);
+                let at = |place: usize| line.get(place).copied().unwrap_or_default();
+                sum ^ at(0) ^ at(64) ^ at(line.len().wrapping_sub(1))
+            });
+            std::hint::black_box(touched);
+        }
+    }
+
+    /// A patron's key, without an allocation unless it stands in quotes.
+    pub fn key(&self, patron: u32) -> std::borrow::Cow<'_, str> {
+        let record = &self.records[patron as usize];
+        // The key is the contract's first header, and no record is without one.
+        raw_cells(self.lines.get(record.line)).next().map(cell_value).unwrap_or_default()
     }
 
     /// A patron's key.

@@ -30,6 +30,7 @@ use futures_util::future::BoxFuture;
 
 pub use connection::{Connection, ConnectionError, Encryption, Engine, Login};
 pub use error::SourceError;
+pub(crate) use postgres::open as open_postgres;
 use row::{Column, RowSink};
 
 /// A session with a source.

@@ -27,45 +27,8 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) async fn connect(settings: &Connection) -> Result<Self, SourceError> {
-        let port = settings.port.unwrap_or(5432);
-        let mode = match (settings.encryption, settings.trust_server_certificate) {
-            (Encryption::Off, _) => PgSslMode::Disable,
-            (Encryption::Preferred, _) => PgSslMode::Prefer,
-            (Encryption::Required, false) => PgSslMode::VerifyFull,
-            (Encryption::Required, true) => PgSslMode::Require,
-            (level @ (Encryption::Strict | Encryption::Login), _) => return Err(tls::unsupported(level, "PostgreSQL")),
-        };
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .port(port)
-            .ssl_mode(mode)
-            .application_name("sispush")
-            // Each statement runs once: remembering it would only hold the server's memory.
-            .statement_cache_capacity(0);
-        options = match &settings.socket {
-            Some(folder) => options.socket(folder),
-            None => options.host(&settings.host),
-        };
-        if matches!(mode, PgSslMode::VerifyFull) {
-            options = options.ssl_root_cert_from_pem(tls::roots_pem(settings)?);
-        }
-        if !settings.username.is_empty() {
-            options = options.username(&settings.username);
-        }
-        if !settings.database.is_empty() {
-            options = options.database(&settings.database);
-        }
-        if let Some(password) = &settings.password {
-            options = options.password(password.expose_secret());
-        }
-        network::check(settings, port).await?;
-        let mut connection = match network::within(settings, port, PgConnection::connect_with(&options).boxed()).await?
-        {
-            Ok(connection) => connection,
-            Err(error) => {
-                let error = connect_error(&error, settings);
-                return Err(issuer::complete(error, &settings.host, port, Opening::Postgres).await);
-            }
-        };
+        // Each statement runs once: remembering it would only hold the server's memory.
+        let mut connection = open(settings, 0).await?;
         let milliseconds = settings.timeout.as_millis();
         let session = format!(
             "SET default_transaction_read_only = on; SET statement_timeout = {milliseconds}; SET lock_timeout = '30s'; \
@@ -136,6 +99,47 @@ impl Postgres {
         // A stopped sink has all it wants.
         let _stopped = sink.end();
         Ok(())
+    }
+}
+
+/// Logs in and does no more: what the session may do is for the caller to say.
+pub(crate) async fn open(settings: &Connection, statements_kept: usize) -> Result<PgConnection, SourceError> {
+    let port = settings.port.unwrap_or(5432);
+    let mode = match (settings.encryption, settings.trust_server_certificate) {
+        (Encryption::Off, _) => PgSslMode::Disable,
+        (Encryption::Preferred, _) => PgSslMode::Prefer,
+        (Encryption::Required, false) => PgSslMode::VerifyFull,
+        (Encryption::Required, true) => PgSslMode::Require,
+        (level @ (Encryption::Strict | Encryption::Login), _) => return Err(tls::unsupported(level, "PostgreSQL")),
+    };
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .port(port)
+        .ssl_mode(mode)
+        .application_name("sispush")
+        .statement_cache_capacity(statements_kept);
+    options = match &settings.socket {
+        Some(folder) => options.socket(folder),
+        None => options.host(&settings.host),
+    };
+    if matches!(mode, PgSslMode::VerifyFull) {
+        options = options.ssl_root_cert_from_pem(tls::roots_pem(settings)?);
+    }
+    if !settings.username.is_empty() {
+        options = options.username(&settings.username);
+    }
+    if !settings.database.is_empty() {
+        options = options.database(&settings.database);
+    }
+    if let Some(password) = &settings.password {
+        options = options.password(password.expose_secret());
+    }
+    network::check(settings, port).await?;
+    match network::within(settings, port, PgConnection::connect_with(&options).boxed()).await? {
+        Ok(connection) => Ok(connection),
+        Err(error) => {
+            let error = connect_error(&error, settings);
+            Err(issuer::complete(error, &settings.host, port, Opening::Postgres).await)
+        }
     }
 }
 

@@ -5,3 +5,4 @@
 pub mod context;
 pub mod servers;
 pub mod source_suite;
+pub mod state_suite;

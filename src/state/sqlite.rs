@@ -1,0 +1,416 @@
+//! The store as a SQLite file, for one machine.
+//!
+//! Locks are the operating system's, on a file per book in a folder beside the store: they end with the process that
+//! holds them, however it ends.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use rusqlite::{ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
+
+use super::layer::{Layer, Page};
+use super::store::{Change, Owner, Row, RunRow, Store};
+use super::{Place, STATE_VERSION, StateError};
+
+/// An open file.
+pub(super) struct Sqlite {
+    connection: rusqlite::Connection,
+    path: PathBuf,
+    lock: Option<File>,
+}
+
+/// What each version adds to the one before, beginning with version 1.
+const MIGRATIONS: [&str; STATE_VERSION as usize] = ["
+    CREATE TABLE books (
+        id INTEGER PRIMARY KEY,
+        mapping TEXT NOT NULL,
+        target TEXT NOT NULL,
+        key BLOB NOT NULL,
+        revision INTEGER NOT NULL,
+        facts TEXT NOT NULL,
+        UNIQUE (mapping, target)
+    ) STRICT;
+    CREATE TABLE pages (
+        book INTEGER NOT NULL REFERENCES books,
+        layer INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        patrons INTEGER NOT NULL,
+        entries BLOB NOT NULL,
+        PRIMARY KEY (book, layer, number)
+    ) STRICT;
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        book INTEGER NOT NULL REFERENCES books,
+        started_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        mode TEXT NOT NULL,
+        plan TEXT,
+        exit_code INTEGER,
+        report TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX runs_of_books ON runs (book, id);
+    CREATE TABLE owners (
+        book INTEGER PRIMARY KEY REFERENCES books,
+        host TEXT NOT NULL,
+        process INTEGER NOT NULL,
+        since INTEGER NOT NULL
+    ) STRICT;
+"];
+
+/// Marks the file as ours: `sisp` in ASCII.
+const APPLICATION: i32 = 0x7369_7370;
+
+/// How often, and after which time, a lock is tried again that nobody has put a name to.
+const LOCK_TRIES: u32 = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+
+/// How long another run's transaction is waited for. The longest are a second or two, for a million patrons.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Sqlite {
+    /// Opens the file; makes it if there is none.
+    pub(super) fn open(path: &Path) -> Result<Self, StateError> {
+        create(path)?;
+        let mut store = Self::connect(path)?;
+        store.migrate()?;
+        Ok(store)
+    }
+
+    /// Opens the file if there is one, for reading.
+    pub(super) fn open_existing(path: &Path) -> Result<Option<Self>, StateError> {
+        // A file that a push made and never got to fill is as good as none.
+        if !fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+            return Ok(None);
+        }
+        let store = Self::connect(path)?;
+        let version = store.version()?;
+        Ok((version > 0).then_some(store))
+    }
+
+    fn connect(path: &Path) -> Result<Self, StateError> {
+        let place = || Place::File(path.to_owned());
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(|error| failed(&place(), error))?;
+        let store = Self { connection, path: path.to_owned(), lock: None };
+        store.connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| store.failed(error))?;
+        Ok(store)
+    }
+
+    fn place(&self) -> Place {
+        Place::File(self.path.clone())
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StateError {
+        failed(&self.place(), error)
+    }
+
+    /// The version of the file: 0 if it is empty.
+    fn version(&self) -> Result<u32, StateError> {
+        // One statement, so that another run's first migration is seen whole or not at all.
+        let (version, application, tables) = self
+            .connection
+            .query_row(
+                "SELECT (SELECT user_version FROM pragma_user_version),
+                     (SELECT application_id FROM pragma_application_id), count(*) FROM sqlite_schema",
+                [],
+                |row| Ok((row.get::<_, i32>(0)?, row.get::<_, i32>(1)?, row.get::<_, i64>(2)?)),
+            )
+            .map_err(|error| self.failed(error))?;
+        if application != APPLICATION && tables > 0 {
+            return Err(StateError::NotOurs { place: self.place() });
+        }
+        match u32::try_from(version).unwrap_or_default() {
+            found if found > STATE_VERSION => Err(StateError::Newer { place: self.place(), found }),
+            found => Ok(found),
+        }
+    }
+
+    fn migrate(&mut self) -> Result<(), StateError> {
+        if self.version()? == STATE_VERSION {
+            return self.prepare();
+        }
+        self.prepare()?;
+        let place = self.place();
+        let failed = |error| failed(&place, error);
+        // Another run may be at it, too: the version is asked again once the lock is ours.
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let from = self.version()?;
+        for (migration, version) in MIGRATIONS.iter().zip(1..).skip(from as usize) {
+            self.connection.execute_batch(migration).map_err(failed)?;
+            tracing::info!(state = %place, version, "state upgraded");
+        }
+        self.connection.pragma_update(None, "user_version", STATE_VERSION).map_err(failed)?;
+        self.connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+        self.connection.execute_batch("COMMIT").map_err(failed)
+    }
+
+    /// What holds for the connection, or once for the file.
+    fn prepare(&self) -> Result<(), StateError> {
+        // FULL: a receipt that is written must survive the power going. The log goes into the file when the store is
+        // closed, at the latest when it has grown to 400 MB: pages that a run writes twice are copied once.
+        let pragmas = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 100000;
+            PRAGMA foreign_keys = ON";
+        self.connection.execute_batch(pragmas).map_err(|error| self.failed(error))
+    }
+
+    fn read_book(&self, mapping: &str, target: &str) -> rusqlite::Result<Option<Row>> {
+        self.connection
+            .query_row(
+                "SELECT id, key, revision, facts, coalesce(max(layer), 0), count(DISTINCT layer),
+                     coalesce(sum(patrons), 0), coalesce(sum(length(entries)), 0)
+                 FROM books LEFT JOIN pages ON book = id WHERE mapping = ? AND target = ? GROUP BY id",
+                [mapping, target],
+                |row| {
+                    Ok(Row {
+                        id: row.get(0)?,
+                        key: row.get(1)?,
+                        revision: row.get(2)?,
+                        facts: row.get(3)?,
+                        last_layer: row.get(4)?,
+                        layers: row.get(5)?,
+                        entries: row.get(6)?,
+                        bytes: row.get(7)?,
+                    })
+                },
+            )
+            .optional()
+    }
+
+    fn read_owner(&self, book: i64) -> rusqlite::Result<Option<Owner>> {
+        self.connection
+            .query_row("SELECT host, process, since FROM owners WHERE book = ?", [book], |row| {
+                Ok(Owner { host: row.get(0)?, process: row.get(1)?, since: time(row.get(2)?) })
+            })
+            .optional()
+    }
+
+    fn take_lock(&mut self, book: i64, owner: &Owner) -> Result<Option<Owner>, StateError> {
+        let mut folder = self.path.clone().into_os_string();
+        folder.push("-locks");
+        let folder = PathBuf::from(folder);
+        let path = folder.join(book.to_string());
+        let create = |source| StateError::Create { path: path.clone(), source };
+        create_folder(&folder).map_err(create)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(create)?;
+        let mut tries = LOCK_TRIES;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let owner = self.read_owner(book).map_err(|error| self.failed(error))?;
+                    // Without a name it is being taken, or let go of, at this very moment.
+                    if owner.is_some() || tries == 0 {
+                        return Err(StateError::Held { owner });
+                    }
+                    tries -= 1;
+                    std::thread::sleep(LOCK_WAIT);
+                }
+                Err(TryLockError::Error(source)) => return Err(create(source)),
+            }
+        }
+        self.lock = Some(file);
+        let take = || {
+            let left = self.read_owner(book)?;
+            self.connection.execute(
+                "INSERT OR REPLACE INTO owners (book, host, process, since) VALUES (?, ?, ?, ?)",
+                params![book, owner.host, owner.process, owner.since.as_second()],
+            )?;
+            Ok(left)
+        };
+        take().map_err(|error| self.failed(error))
+    }
+
+    fn read_layers(&self, book: i64) -> rusqlite::Result<Vec<Layer>> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT layer, patrons, entries FROM pages WHERE book = ? ORDER BY layer, number")?;
+        let mut rows = statement.query([book])?;
+        let mut layers: Vec<Layer> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let number = row.get(0)?;
+            let page = Page { patrons: row.get(1)?, bytes: row.get(2)? };
+            match layers.last_mut() {
+                Some(layer) if layer.number == number => layer.pages.push(page),
+                _ => layers.push(Layer { number, pages: vec![page] }),
+            }
+        }
+        Ok(layers)
+    }
+
+    fn write(&mut self, book: i64, change: Change<'_>) -> rusqlite::Result<Option<i64>> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for layer in change.drop_layers {
+            transaction.execute("DELETE FROM pages WHERE book = ? AND layer = ?", [book, layer])?;
+        }
+        if let Some((layer, pages)) = change.layer {
+            let mut insert = transaction
+                .prepare("INSERT INTO pages (book, layer, number, patrons, entries) VALUES (?, ?, ?, ?, ?)")?;
+            // Pages are packed by one thread while they are written by another: a million patrons take half the time.
+            std::thread::scope(|scope| {
+                let (packed, ready) = sync_channel(4);
+                scope.spawn(move || pages.map(|page| packed.send(page)).all(|sent| sent.is_ok()));
+                for (number, page) in (0_i64..).zip(ready) {
+                    insert.execute(params![book, layer, number, page.patrons, page.bytes])?;
+                }
+                Ok::<_, rusqlite::Error>(())
+            })?;
+        }
+        if let Some((revision, facts)) = change.book {
+            transaction
+                .execute("UPDATE books SET revision = ?, facts = ? WHERE id = ?", params![revision, facts, book])?;
+        }
+        let mut number = None;
+        if let Some((known, run)) = change.run {
+            transaction.execute(
+                "INSERT OR REPLACE INTO runs (id, book, started_at, ended_at, mode, plan, exit_code, report)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    known,
+                    book,
+                    run.started_at.as_second(),
+                    run.ended_at.map(Timestamp::as_second),
+                    run.mode,
+                    run.plan,
+                    run.exit_code,
+                    run.report
+                ],
+            )?;
+            number = known.or_else(|| Some(transaction.last_insert_rowid()));
+        }
+        transaction.commit()?;
+        Ok(number)
+    }
+
+    fn read_runs(&self, book: i64, most: u32) -> rusqlite::Result<Vec<RunRow>> {
+        let mut statement = self.connection.prepare(
+            "SELECT started_at, ended_at, mode, plan, exit_code, report FROM runs WHERE book = ? ORDER BY id DESC LIMIT ?",
+        )?;
+        let rows = statement.query_map(params![book, most], |row| {
+            Ok(RunRow {
+                started_at: time(row.get(0)?),
+                ended_at: row.get::<_, Option<i64>>(1)?.map(time),
+                mode: row.get(2)?,
+                plan: row.get(3)?,
+                exit_code: row.get(4)?,
+                report: row.get(5)?,
+            })
+        })?;
+        rows.collect()
+    }
+}
+
+impl Store for Sqlite {
+    fn book<'a>(&'a mut self, mapping: &'a str, target: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>> {
+        blocking(move || self.read_book(mapping, target).map_err(|error| self.failed(error)))
+    }
+
+    fn add_book<'a>(
+        &'a mut self,
+        mapping: &'a str,
+        target: &'a str,
+        key: &'a [u8; 16],
+    ) -> BoxFuture<'a, Result<Row, StateError>> {
+        blocking(move || {
+            let add = || {
+                self.connection.execute(
+                    "INSERT INTO books (mapping, target, key, revision, facts) VALUES (?, ?, ?, 0, '{}')
+                     ON CONFLICT DO NOTHING",
+                    params![mapping, target, key],
+                )?;
+                self.read_book(mapping, target)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+            };
+            add().map_err(|error| self.failed(error))
+        })
+    }
+
+    fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>> {
+        blocking(move || self.take_lock(book, owner))
+    }
+
+    fn unlock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>> {
+        blocking(move || {
+            let removed = self.connection.execute("DELETE FROM owners WHERE book = ?", [book]);
+            self.lock = None;
+            removed.map(drop).map_err(|error| self.failed(error))
+        })
+    }
+
+    fn layers(&mut self, book: i64) -> BoxFuture<'_, Result<Vec<Layer>, StateError>> {
+        blocking(move || self.read_layers(book).map_err(|error| self.failed(error)))
+    }
+
+    fn commit<'a>(&'a mut self, book: i64, change: Change<'a>) -> BoxFuture<'a, Result<Option<i64>, StateError>> {
+        blocking(move || {
+            let place = self.place();
+            self.write(book, change).map_err(|error| failed(&place, error))
+        })
+    }
+
+    fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>> {
+        blocking(move || self.read_runs(book, most).map_err(|error| self.failed(error)))
+    }
+}
+
+/// The disk blocks this thread: without word of it the runtime would leave other work waiting behind it.
+fn blocking<'a, T: Send + 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(async move { tokio::task::block_in_place(work) })
+}
+
+/// Makes the file and its folder, both for their owner only: usernames are in it.
+fn create(path: &Path) -> Result<(), StateError> {
+    let create = |source| StateError::Create { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        create_folder(folder).map_err(create)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(create(error)),
+        _ if path.is_dir() => Err(create(io::ErrorKind::IsADirectory.into())),
+        _ => Ok(()),
+    }
+}
+
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn failed(place: &Place, error: rusqlite::Error) -> StateError {
+    let place = place.clone();
+    match (&error, error.sqlite_error_code()) {
+        // It does not begin as every SQLite file does.
+        (_, Some(ErrorCode::NotADatabase)) => StateError::NotOurs { place },
+        (_, Some(ErrorCode::DatabaseCorrupt))
+        | (
+            // Values and tables that we never write.
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::SqlInputError { .. },
+            _,
+        ) => StateError::Damaged { place, source: Box::new(error) },
+        (_, Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied)) => StateError::ReadOnly { place },
+        (_, Some(ErrorCode::DiskFull)) => StateError::Full { place },
+        (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => StateError::Busy { place },
+        _ => StateError::Failed { place, source: Box::new(error) },
+    }
+}

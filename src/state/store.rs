@@ -1,0 +1,100 @@
+//! What a database must do to be a store. Everything that has a meaning happens above it, in [`State`](super::State).
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::StateError;
+use super::layer::{Layer, Page};
+
+/// A database that holds books.
+pub(super) trait Store: Send {
+    /// The book of a mapping and a target, if there is one.
+    fn book<'a>(&'a mut self, mapping: &'a str, target: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>>;
+
+    /// Adds a book, unless another run added it just now; gives the one that is there.
+    fn add_book<'a>(
+        &'a mut self,
+        mapping: &'a str,
+        target: &'a str,
+        key: &'a [u8; 16],
+    ) -> BoxFuture<'a, Result<Row, StateError>>;
+
+    /// Takes the lock of a book until the store is dropped, however that comes about; gives the owner that left it
+    /// without letting go, if there was one.
+    ///
+    /// # Errors
+    /// [`StateError::Held`] while another run has it.
+    fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>>;
+
+    /// Lets the lock go.
+    fn unlock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// All layers of a book.
+    fn layers(&mut self, book: i64) -> BoxFuture<'_, Result<Vec<Layer>, StateError>>;
+
+    /// Makes changes in one transaction: all of them, for good, or none. Gives the number of the run, if one is among
+    /// them.
+    fn commit<'a>(&'a mut self, book: i64, change: Change<'a>) -> BoxFuture<'a, Result<Option<i64>, StateError>>;
+
+    /// The last runs of a book, the latest first.
+    fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>>;
+}
+
+/// A book as it is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) id: i64,
+    pub(super) key: [u8; 16],
+    /// How often something was sent on the strength of this book.
+    pub(super) revision: i64,
+    /// [`Facts`](super::Facts) as JSON.
+    pub(super) facts: String,
+    /// The highest number of its layers; 0 if there is none.
+    pub(super) last_layer: i64,
+    /// How many layers there are.
+    pub(super) layers: i64,
+    /// How many entries they have together, overridden ones included.
+    pub(super) entries: i64,
+    /// How many bytes they have.
+    pub(super) bytes: i64,
+}
+
+/// What one transaction changes.
+#[derive(Default)]
+pub(super) struct Change<'a> {
+    /// Layers that go.
+    pub(super) drop_layers: Vec<i64>,
+    /// A layer that comes: its number and its pages.
+    pub(super) layer: Option<(i64, Box<dyn Iterator<Item = Page> + Send + 'a>)>,
+    /// The book's revision and facts.
+    pub(super) book: Option<(i64, String)>,
+    /// A run: a new one without a number, or a known one with its number.
+    pub(super) run: Option<(Option<i64>, &'a RunRow)>,
+}
+
+/// A run as it is stored.
+#[derive(Clone, Debug)]
+pub(super) struct RunRow {
+    pub(super) started_at: Timestamp,
+    /// Nothing if the run was killed, or still runs.
+    pub(super) ended_at: Option<Timestamp>,
+    /// `full` or `delta`.
+    pub(super) mode: String,
+    /// The plan's id, if it came to one.
+    pub(super) plan: Option<String>,
+    /// The exit code's number.
+    pub(super) exit_code: Option<u8>,
+    /// What became of it, as JSON.
+    pub(super) report: String,
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The machine.
+    pub host: String,
+    /// The process on it.
+    pub process: u32,
+    /// Since when.
+    pub since: Timestamp,
+}

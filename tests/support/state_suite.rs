@@ -1,0 +1,443 @@
+//! The one suite that both stores pass: what a state keeps, and what it says when it cannot.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use jiff::Timestamp;
+use sispush::infiniti::contract::{EMAILADDRESS, LIBRARYBARCODE, USERNAME};
+use sispush::infiniti::fingerprint::{Fingerprint, Key};
+use sispush::mapping::StateLocation;
+use sispush::state::layer::{Active, Page, Patch, Prints, StandingPatch, pages};
+use sispush::state::{Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError};
+
+/// A store under test, empty at first.
+pub trait Store {
+    /// Where it is.
+    fn location(&self) -> StateLocation;
+    /// Runs SQL by another client than sispush. Tables go by the names they have in that store.
+    fn execute(&self, sql: &str);
+    /// Says that another version wrote it.
+    fn set_version(&self, version: u32);
+    /// Makes every insertion of a second page fail.
+    fn refuse_second_pages(&self);
+    /// How many books it holds.
+    fn books(&self) -> u64;
+}
+
+/// Runs `work` on the runtime that the tests share.
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap()).block_on(work)
+}
+
+pub fn book(mapping: &str) -> Identity {
+    Identity { mapping: mapping.into(), target: "https://library.example/infiniti".into() }
+}
+
+pub fn time(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+/// A run that began at that second and, with an exit code, ended a second later.
+pub fn run(second: i64, exit_code: Option<u8>) -> Run {
+    Run {
+        started_at: time(second),
+        ended_at: exit_code.map(|_| time(second + 1)),
+        mode: "delta".into(),
+        plan: Some(format!("plan-{second}")),
+        exit_code,
+        report: serde_json::json!({ "sent": second }),
+    }
+}
+
+pub async fn open(location: &StateLocation, mapping: &str) -> State {
+    State::open(location, &book(mapping)).await.unwrap().unwrap()
+}
+
+/// Fills pages with patrons of whom nobody knows what became.
+pub fn unknown(usernames: &[&str]) -> impl FnMut(&mut Page) -> bool + Send + use<> {
+    fill(usernames, |username, page| {
+        page.add(&Patch { outcome: Some(Outcome::Unknown), ..Patch::of(username, false) });
+    })
+}
+
+/// Fills pages with patrons whose rows were accepted at that second. Staff have a dot in their usernames.
+pub fn active(usernames: &[&str], second: i64, key: Key) -> impl FnMut(&mut Page) -> bool + Send + use<> {
+    let mut prints = Prints::default();
+    fill(usernames, move |username, page| {
+        let email = format!("{username}@school.example");
+        let cells = [(USERNAME, username), (EMAILADDRESS, &email), (LIBRARYBARCODE, "0042")];
+        prints.take(&key, cells.into_iter().map(|(header, cell)| (header, cell.as_bytes())));
+        let active = Active::new(Moment::from(time(second)), Fingerprint::stored([7; 16]), &prints);
+        let patch = Patch::of(username, username.contains('.'));
+        page.add(&Patch { standing: StandingPatch::Active(active), outcome: Some(Outcome::Accepted), ..patch });
+    })
+}
+
+fn fill<A>(usernames: &[&str], mut add: A) -> impl FnMut(&mut Page) -> bool + Send + use<A>
+where
+    A: FnMut(&str, &mut Page) + Send,
+{
+    let usernames: Vec<String> = usernames.iter().map(|username| (*username).to_owned()).collect();
+    let mut left = usernames.into_iter();
+    move |page| left.next().map(|username| add(&username, page)).is_some()
+}
+
+/// Sends patrons as a push does, and has them accepted at that second.
+pub async fn push(state: &mut State, usernames: &[&str], second: i64) {
+    state.begin(&run(second, None), |_| false).await.unwrap();
+    state.depart(unknown(usernames)).await.unwrap();
+    state.arrive(pages(active(usernames, second, state.key()))).await.unwrap();
+    state.finish(|_| false, facts(second), &run(second, Some(0))).await.unwrap();
+}
+
+pub fn facts(second: i64) -> Facts {
+    Facts {
+        full_at: Some(time(second).as_second()),
+        headers: "username,emailaddress".into(),
+        has_baseline: true,
+        rows: [("students".to_owned(), 3), ("staff".to_owned(), 1)].into(),
+        form_classes: [7, u64::MAX].into(),
+        ..Facts::default()
+    }
+}
+
+/// One line a patron: the spelling, who it is, the standing, what became of the last row, and since when missing.
+pub fn lines(accepted: &Accepted) -> Vec<String> {
+    let since = |moment: Moment| moment.timestamp().as_second() - time(0).as_second();
+    let line = |entry: sispush::state::Entry<'_>| {
+        let who = if entry.is_staff { "staff" } else { "student" };
+        let standing = match entry.standing {
+            Standing::New => "new".to_owned(),
+            Standing::Active(active) => format!("active {}", since(active.at)),
+            Standing::Deactivated { at } => format!("deactivated {}", since(at)),
+        };
+        let missing = entry.missing_since.map(|moment| format!(", missing {}", since(moment))).unwrap_or_default();
+        format!("{} {who}: {standing}, {:?}{missing}", entry.username, entry.outcome)
+    };
+    accepted.entries().map(line).collect()
+}
+
+pub async fn known(state: &mut State) -> Vec<String> {
+    lines(&state.accepted().await.unwrap())
+}
+
+/// So many usernames in order; five thousand fill two pages.
+pub fn crowd(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("pupil{number:06}")).collect()
+}
+
+pub fn as_texts(usernames: &[String]) -> Vec<&str> {
+    usernames.iter().map(String::as_str).collect()
+}
+
+/// Everything that is written is there after the store is opened again, by a look and by a push.
+pub fn what_is_written_is_read_back(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        assert!(State::look(&location, &book("patrons")).await.unwrap().is_none());
+        let mut state = open(&location, "patrons").await;
+        assert_eq!((state.revision(), state.facts()), (0, &Facts::default()));
+        assert_eq!(known(&mut state).await, Vec::<String>::new());
+        push(&mut state, &["ann", "bob", "j.doe"], 10).await;
+        state.record(&run(20, Some(5))).await.unwrap();
+        let (key, revision) = (state.key(), state.revision());
+        assert_eq!(revision, 1);
+        state.close().await;
+
+        let expected = [
+            "ann student: active 10, Accepted",
+            "bob student: active 10, Accepted",
+            "j.doe staff: active 10, Accepted",
+        ];
+        let looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        for mut state in [looked, open(&location, "patrons").await] {
+            assert_eq!((state.key(), state.revision(), state.facts()), (key, revision, &facts(10)));
+            let accepted = state.accepted().await.unwrap();
+            assert_eq!(lines(&accepted), expected);
+            let mut prints = Prints::default();
+            let cells = [(USERNAME, "ann"), (EMAILADDRESS, "new@school.example"), (LIBRARYBARCODE, "0042")];
+            prints.take(&key, cells.into_iter().map(|(header, cell)| (header, cell.as_bytes())));
+            let Standing::Active(ann) = accepted.entries().next().unwrap().standing else { panic!("ann is active") };
+            assert_eq!(ann.changed(&prints), EMAILADDRESS.bit());
+            assert_eq!(state.runs(9).await.unwrap(), [run(20, Some(5)), run(10, Some(0))]);
+            assert_eq!(state.runs(1).await.unwrap(), [run(20, Some(5))]);
+        }
+    });
+}
+
+/// A look makes nothing: neither a store nor a book.
+pub fn a_look_makes_nothing(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        assert!(State::look(&location, &book("patrons")).await.unwrap().is_none());
+        open(&location, "patrons").await.close().await;
+        assert!(State::look(&location, &book("loans")).await.unwrap().is_none());
+        assert_eq!(store.books(), 1);
+    });
+}
+
+/// A run that is cut off after a departure leaves the outcome unknown, and what was accepted before.
+pub fn a_departure_without_an_arrival_leaves_the_outcome_unknown(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann", "bob"], 10).await;
+        state.begin(&run(20, None), |_| false).await.unwrap();
+        state.depart(unknown(&["bob", "cem"])).await.unwrap();
+        state.close().await;
+
+        let mut state = open(&location, "patrons").await;
+        let cut = ["ann student: active 10, Accepted", "bob student: active 10, Unknown", "cem student: new, Unknown"];
+        assert_eq!(known(&mut state).await, cut);
+        assert_eq!(state.runs(1).await.unwrap(), [run(20, None)]);
+        push(&mut state, &["bob", "cem"], 30).await;
+        let sent = [
+            "ann student: active 10, Accepted",
+            "bob student: active 30, Accepted",
+            "cem student: active 30, Accepted",
+        ];
+        assert_eq!(known(&mut state).await, sent);
+    });
+}
+
+/// What was not sent after all is as it was.
+pub fn an_arrival_of_nothing_undoes_a_departure(store: &dyn Store) {
+    wait(async {
+        let mut state = open(&store.location(), "patrons").await;
+        push(&mut state, &["ann", "bob"], 10).await;
+        let before = known(&mut state).await;
+        state.depart(unknown(&["bob", "cem"])).await.unwrap();
+        assert_ne!(known(&mut state).await, before);
+        state.arrive(std::iter::empty()).await.unwrap();
+        assert_eq!(known(&mut state).await, before);
+    });
+}
+
+/// A push may write before it has read: the numbers of its layers do not meet those that are there.
+pub fn a_departure_needs_no_look_at_what_was_accepted(store: &dyn Store) {
+    wait(async {
+        for second in [10, 20] {
+            let mut state = open(&store.location(), "patrons").await;
+            push(&mut state, &["ann"], second).await;
+            state.close().await;
+        }
+        let mut state = open(&store.location(), "patrons").await;
+        assert_eq!(known(&mut state).await, ["ann student: active 20, Accepted"]);
+    });
+}
+
+/// Books do not see each other, be it the mapping or the target that tells them apart.
+pub fn books_do_not_see_each_other(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let elsewhere = Identity { target: "https://other.example/infiniti".into(), ..book("patrons") };
+        let mut patrons = open(&location, "patrons").await;
+        let mut staff = open(&location, "staff").await;
+        let mut other = State::open(&location, &elsewhere).await.unwrap().unwrap();
+        push(&mut patrons, &["ann"], 10).await;
+        push(&mut staff, &["b.bob"], 20).await;
+        push(&mut other, &["cem"], 30).await;
+        assert_eq!(staff.forget(&["ann".to_owned()]).await.unwrap(), 0);
+        assert_eq!(staff.forget(&["b.bob".to_owned()]).await.unwrap(), 1);
+        assert_eq!(known(&mut patrons).await, ["ann student: active 10, Accepted"]);
+        assert_eq!(known(&mut staff).await, Vec::<String>::new());
+        assert_eq!(known(&mut other).await, ["cem student: active 30, Accepted"]);
+        assert_eq!(patrons.runs(9).await.unwrap(), [run(10, Some(0))]);
+        assert_eq!(patrons.facts(), &facts(10));
+        assert!(patrons.key() != staff.key() && patrons.key() != other.key());
+    });
+}
+
+/// A thousand mappings share a store.
+pub fn a_thousand_books(store: &dyn Store) {
+    let location = store.location();
+    let started = Instant::now();
+    wait(async {
+        let write = |number| {
+            let location = location.clone();
+            tokio::spawn(async move {
+                let mut state = open(&location, &format!("school-{number}")).await;
+                let fill = active(&["ann", "bob"], number, state.key());
+                state.finish(fill, facts(number), &run(number, Some(0))).await.unwrap();
+                state.close().await;
+            })
+        };
+        let mut writing = stream::iter(0..1000).map(write).buffer_unordered(4);
+        while let Some(written) = writing.next().await {
+            written.unwrap();
+        }
+        let written = started.elapsed();
+        for number in [0, 500, 999] {
+            let mut state = State::look(&location, &book(&format!("school-{number}"))).await.unwrap().unwrap();
+            assert_eq!(known(&mut state).await[0], format!("ann student: active {number}, Accepted"));
+        }
+        assert_eq!(store.books(), 1000);
+        assert!(written < Duration::from_mins(1), "it took {written:?}");
+    });
+}
+
+/// The machines of a fleet may all be the first.
+pub fn a_new_store_is_opened_by_many_at_once(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let opening = (0..16).map(|number| {
+            let location = location.clone();
+            tokio::spawn(async move { State::open(&location, &book(&format!("school-{}", number % 8))).await })
+        });
+        let mut open = Vec::new();
+        let mut held = 0;
+        for opening in opening.collect::<Vec<_>>() {
+            match opening.await.unwrap() {
+                Ok(state) => open.push(state),
+                Err(StateError::Held { .. }) => held += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!((open.len(), held, store.books()), (8, 8, 8));
+    });
+}
+
+/// A second run is told who is at work; when that one ends, in whatever way, the lock is free.
+pub fn a_book_has_one_run_at_a_time(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let before = Timestamp::now();
+        let mut first = open(&location, "patrons").await;
+        let error = State::open(&location, &book("patrons")).await.unwrap_err();
+        let StateError::Held { owner: Some(owner) } = &error else { panic!("{error:?}") };
+        assert_eq!(owner.process, std::process::id());
+        assert!(owner.since.as_second() >= before.as_second() && !owner.host.is_empty(), "{owner:?}");
+        assert!(error.to_string().contains(&format!("process {} on `{}`", owner.process, owner.host)), "{error}");
+        // Others are not in the way, and neither is a look.
+        open(&location, "staff").await.close().await;
+        assert!(State::look(&location, &book("patrons")).await.unwrap().is_some());
+        push(&mut first, &["ann"], 10).await;
+        first.close().await;
+
+        let mut second = open(&location, "patrons").await;
+        second.depart(unknown(&["bob"])).await.unwrap();
+        drop(second);
+        let mut third = open_when_free(&location, "patrons").await;
+        assert_eq!(known(&mut third).await, ["ann student: active 10, Accepted", "bob student: new, Unknown"]);
+    });
+}
+
+/// A server sees the end of a connection a moment later than who dropped it.
+pub async fn open_when_free(location: &StateLocation, mapping: &str) -> State {
+    let started = Instant::now();
+    loop {
+        match State::open(location, &book(mapping)).await {
+            Err(StateError::Held { .. }) if started.elapsed() < Duration::from_secs(20) => {
+                tokio::task::yield_now().await;
+            }
+            opened => return opened.unwrap().unwrap(),
+        }
+    }
+}
+
+/// What a newer program wrote is left alone.
+pub fn a_newer_version_is_refused(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        open(&location, "patrons").await.close().await;
+        store.set_version(4711);
+        for error in [
+            State::open(&location, &book("patrons")).await.unwrap_err(),
+            State::look(&location, &book("patrons")).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, StateError::Newer { found: 4711, .. }), "{error:?}");
+            assert!(error.to_string().contains("has version 4711, and this sispush knows versions up to 1"), "{error}");
+        }
+    });
+}
+
+/// A patron is forgotten in whatever case the username is written, and the others stay.
+pub fn forget(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann", "bob", "Cem"], 10).await;
+        push(&mut state, &["bob"], 20).await;
+        let names = ["BOB", "cem", "nobody"].map(str::to_owned);
+        assert_eq!(state.forget(&names).await.unwrap(), 2);
+        assert_eq!(state.forget(&names).await.unwrap(), 0);
+        state.close().await;
+        let mut state = open(&location, "patrons").await;
+        assert_eq!(known(&mut state).await, ["ann student: active 10, Accepted"]);
+    });
+}
+
+/// After a rebase everybody is known, nobody's row is, and a plan made before is no longer the plan.
+pub fn rebase(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann", "bob"], 5).await;
+        push(&mut state, &["ann", "bob"], 10).await;
+        let revision = state.revision();
+        assert_eq!(state.rebase().await.unwrap(), 2);
+        let rebased = Facts { full_at: None, ..facts(10) };
+        let expected = ["ann student: active 10, Unknown", "bob student: active 10, Unknown"];
+        assert_eq!((state.revision(), state.facts()), (revision + 1, &rebased));
+        assert_eq!(known(&mut state).await, expected);
+        state.close().await;
+        let mut state = open(&location, "patrons").await;
+        assert_eq!((state.revision(), state.facts()), (revision + 1, &rebased));
+        assert_eq!(known(&mut state).await, expected);
+    });
+}
+
+/// Packing changes the layers, not what they say.
+pub fn pack_keeps_every_entry(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let crowd = crowd(6000);
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &as_texts(&crowd), 10).await;
+        push(&mut state, &as_texts(&crowd[100..200]), 20).await;
+        state.depart(unknown(&as_texts(&crowd[150..300]))).await.unwrap();
+        state.close().await;
+        let mut state = open(&location, "patrons").await;
+        let before = state.accepted().await.unwrap();
+        assert_eq!(before.layer_count(), 3);
+        state.pack().await.unwrap();
+        let after = state.accepted().await.unwrap();
+        assert_eq!((after.layer_count(), after.entry_count()), (1, 6000));
+        assert!(before.entries().eq(after.entries()));
+        state.close().await;
+        let mut state = open(&location, "patrons").await;
+        assert!(before.entries().eq(state.accepted().await.unwrap().entries()));
+    });
+}
+
+/// A transaction that does not come to its end, by our fault or the store's, changes nothing.
+pub fn half_a_commit_changes_nothing(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let crowd = crowd(6000);
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann"], 10).await;
+        state.depart(unknown(&as_texts(&crowd))).await.unwrap();
+        let before = known(&mut state).await;
+
+        let mut left = pages(active(&as_texts(&crowd), 20, state.key()));
+        let first = std::iter::from_fn(move || Some(left.next().unwrap())).take(1);
+        let torn = first.chain(std::iter::from_fn(|| panic!("the second page is never made")));
+        assert!(AssertUnwindSafe(state.arrive(torn)).catch_unwind().await.is_err());
+        assert_eq!(known(&mut state).await, before);
+
+        store.refuse_second_pages();
+        let error = state.arrive(pages(active(&as_texts(&crowd), 20, state.key()))).await.unwrap_err();
+        assert!(matches!(error, StateError::Failed { .. } | StateError::Full { .. }), "{error:?}");
+        assert_eq!(known(&mut state).await, before);
+        drop(state);
+
+        let mut state = open_when_free(&location, "patrons").await;
+        assert_eq!(known(&mut state).await, before);
+        state.arrive(pages(active(&["bob"], 20, state.key()))).await.unwrap();
+        assert_eq!(known(&mut state).await[1], "bob student: active 20, Accepted");
+    });
+}
