@@ -53,10 +53,9 @@ fn the_table_of_exit_codes_is_the_program_s() {
         let (meaning, _) = meaning.split_once(" | ").unwrap();
         assert!(meaning.starts_with(start_of_meaning(code)), "{number}: {meaning}");
     }
-    // What is only reserved is in the README alone.
     let help = said(&["--help"]);
     let page = said(&["man"]);
-    for code in codes.into_iter().filter(|code| *code != ExitCode::State) {
+    for code in codes {
         let (number, meaning) = (code.number(), start_of_meaning(code));
         assert!(help.contains(&format!("\n  {number:<5}{meaning}")), "{number}: {help}");
         assert!(page.contains(&format!("\n.TP\n{number}\n")), "{number}: {page}");
@@ -96,7 +95,7 @@ fn start_of_meaning(code: ExitCode) -> &'static str {
         ExitCode::Source => "the source failed",
         ExitCode::Target => "the target failed, or its answer is unknown",
         ExitCode::Stopped => "stopped by a limit",
-        ExitCode::State => "reserved for the state and its lock",
+        ExitCode::State => "the state cannot be read or written",
         ExitCode::Interrupted => "interrupted",
     }
 }

@@ -7,7 +7,7 @@ mod support;
 #[path = "support/tds/mod.rs"]
 mod tds;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -469,14 +469,24 @@ mod around {
         for signal in ["INT", "TERM"] {
             let context = TestContext::with_sandbox(&["hang"]);
             context.students(1).mapping("");
-            let mut child = context.command(&["push", "school.yaml"]).spawn().unwrap();
+            let mut command = context.command(&["push", "school.yaml"]);
+            let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
             while context.sandbox().requests().is_empty() {
                 assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
                 std::thread::yield_now();
             }
             let id = child.id().to_string();
-            let kill = std::process::Command::new("kill").args([format!("-{signal}"), id]).status().unwrap();
-            assert!(kill.success());
+            let kill = || {
+                let kill = std::process::Command::new("kill").args([format!("-{signal}"), id.clone()]).status();
+                assert!(kill.unwrap().success());
+            };
+            kill();
+            // The first signal waits for the batch in flight, and says so; the second does not.
+            let mut told = BufReader::new(child.stderr.take().unwrap());
+            let mut line = String::new();
+            told.read_line(&mut line).unwrap();
+            assert!(line.contains("waiting for the batch in flight"), "{line}");
+            kill();
             assert_eq!(child.wait().unwrap().code(), Some(130), "SIG{signal}");
         }
     }

@@ -24,9 +24,13 @@ const DOCUMENTS: [&str; 2] = [README, "mappings/README.md"];
 fn every_mapping_is_valid() {
     let mut count = 0;
     for document in DOCUMENTS {
-        for block in blocks(document).iter().filter(|block| block.language == "yaml") {
+        let blocks = blocks(document);
+        for block in blocks.iter().filter(|block| block.language == "yaml") {
             let context = TestContext::new();
-            context.write("school.yaml", &block.text);
+            // Some blocks are lines to add to a file that another block shows.
+            let file = block.mark.strip_prefix("lines: ");
+            let shown = file.map(|file| blocks.iter().find(|block| block.mark == format!("file: {file}")).unwrap());
+            context.write("school.yaml", shown.map_or(String::new(), |shown| shown.text.clone()) + &block.text);
             write_secrets(&context, "SIS_PASSWORD=x\nINFINITI_PASSWORD=x\nPROXY_PASSWORD=x\n");
             for file in block.text.lines().filter_map(|line| line.trim().strip_prefix("query_file: ")) {
                 context.write(file, "SELECT 1");

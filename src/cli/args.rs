@@ -21,12 +21,13 @@ pub struct Cli {
 /// What the README says at more length; `tests/docs.rs` holds the numbers to the program.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done, or nothing to do
-  1    done, but rows were rejected, here or by Infiniti
+  0    done, or nothing to do, or held
+  1    done, but rows were rejected, here or by Infiniti, or held back
   2    bad arguments or mapping; nothing was contacted
   3    the source failed; nothing was sent
   4    the target failed, or its answer is unknown
   5    stopped by a limit; nothing was sent
+  6    the state cannot be read or written, or another run of the mapping is under way
   130  interrupted
 
 New here? Run `sispush demo`.";
@@ -60,8 +61,12 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Read the SIS and show the patrons as they would be sent, and the rejected rows; send nothing.
     Preview(PreviewArgs),
+    /// Read the SIS and show what a push would do: who is new, which headers changed, who left; send nothing.
+    Diff(PlanArgs),
     /// Read the SIS and send the patrons to Infiniti.
     Push(PushArgs),
+    /// Look at, and mend, what is known of the patrons that Infiniti has accepted.
+    State(StateArgs),
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
     Sandbox(SandboxArgs),
     /// Print the completion script for a shell.
@@ -106,20 +111,113 @@ pub(super) struct PreviewArgs {
     pub(super) format: PreviewFormatArg,
 }
 
+/// What a plan is made of: the same for a rehearsal and for a push.
 #[derive(Args, Debug)]
-pub(super) struct PushArgs {
+pub(super) struct PlanArgs {
     /// Mapping files, or folders of `.yaml` and `.yml` files.
     #[arg(required = true, value_name = "MAPPING")]
     pub(super) mappings: Vec<PathBuf>,
-    /// Send every patron, as every push does so far.
-    #[arg(long)]
+    /// Send every patron, whatever `mode` in the mapping says.
+    #[arg(long, conflicts_with = "delta")]
     pub(super) full: bool,
-    /// Do everything except sending.
+    /// Send only who is new, changed, failed last time, or of unknown outcome, whatever `mode` in the mapping says.
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(super) delta: bool,
+    /// What to do with patrons whose username seems to have changed.
+    #[arg(long, value_enum, default_value_t = RenamesArg::Hold)]
+    pub(super) renames: RenamesArg,
+    /// No patron is in Infiniti yet: headers with `send: create` go to all who are sent for the first time, also in
+    /// the first push.
+    #[arg(long)]
+    pub(super) all_new: bool,
+    #[command(flatten)]
+    pub(super) state: StateArg,
     /// Format of the result.
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     pub(super) format: FormatArg,
+}
+
+/// Where the state is.
+#[derive(Args, Debug)]
+pub(super) struct StateArg {
+    /// Where the state is: a SQLite file, `postgres://…`, or `none`; goes before `state` in the mapping [default: the
+    /// platform's folder for it].
+    #[arg(long, value_name = "PATH|URL", env = "SISPUSH_STATE", hide_env_values = true)]
+    pub(super) state: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct PushArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+    /// Do everything except sending, as `diff` does.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Carry out the plan of this id although it is over a limit; good for that plan alone, once.
+    #[arg(long, value_name = "ID", conflicts_with = "dry_run")]
+    pub(super) approve: Option<String>,
+    /// Push although the mapping has a `hold` for today.
+    #[arg(long)]
+    pub(super) despite_hold: bool,
+}
+
+/// What to do with changed usernames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RenamesArg {
+    /// Send neither the old nor the new one, and say so.
+    Hold,
+    /// They were changed in Infiniti by its realignment file: send the new one as a known patron, forget the old one.
+    Realigned,
+    /// They are two people: a new patron and a leaver.
+    Separate,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct StateArgs {
+    #[command(subcommand)]
+    pub(super) command: StateCommand,
+}
+
+/// What to do with the state.
+#[derive(Debug, Subcommand)]
+pub(super) enum StateCommand {
+    /// Show what Infiniti has accepted: counts, or what is known of some patrons.
+    Show {
+        /// The mapping file.
+        mapping: PathBuf,
+        /// Only these patrons.
+        #[arg(value_name = "USERNAME")]
+        usernames: Vec<String>,
+        #[command(flatten)]
+        state: StateArg,
+        /// Format of the result.
+        #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+        format: FormatArg,
+    },
+    /// Print what is known of every patron as CSV; no values of pupils beyond the username.
+    Export {
+        /// The mapping file.
+        mapping: PathBuf,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Forget patrons, as if they had never been sent. Nothing changes in Infiniti.
+    Forget {
+        /// The mapping file.
+        mapping: PathBuf,
+        /// The patrons.
+        #[arg(required = true, value_name = "USERNAME")]
+        usernames: Vec<String>,
+        #[command(flatten)]
+        state: StateArg,
+    },
+    /// Forget what was accepted, but not of whom, so that the next push sends everybody.
+    Rebase {
+        /// The mapping file.
+        mapping: PathBuf,
+        #[command(flatten)]
+        state: StateArg,
+    },
 }
 
 #[derive(Args, Debug)]

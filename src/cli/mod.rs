@@ -8,10 +8,13 @@ mod output;
 mod preview;
 mod push;
 mod sandbox;
+mod state;
 
 use std::future::Future;
+use std::time::Duration;
 
 use clap::CommandFactory;
+use tokio::task::{JoinError, JoinHandle};
 
 pub use args::Cli;
 use args::{ColourArg, Command, LogFormatArg};
@@ -19,6 +22,7 @@ use output::Output;
 
 use crate::error::{Error, ExitCode};
 use crate::ops::logging::{self, LogFormat, LogOptions};
+use crate::sync::Interrupt;
 
 /// Runs a command to its exit code. Everything it has to say is said when it returns.
 pub fn run(cli: Cli) -> ExitCode {
@@ -30,10 +34,18 @@ pub fn run(cli: Cli) -> ExitCode {
     let mut output = Output::new();
     let result = start_logging(&cli).and_then(|()| match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
-        Command::Preview(args) => until_interrupted(preview::run(args, output.clone())),
-        Command::Push(args) => until_interrupted(push::run(args, output.clone())),
-        Command::Sandbox(args) => until_interrupted(sandbox::run(args, output.clone())),
-        Command::Demo(args) => until_interrupted(demo::run(args, output.clone())),
+        Command::Preview(args) => until_interrupted(|_| preview::run(args, output.clone())),
+        Command::Diff(args) => {
+            let is_verbose = cli.global.verbose > 0;
+            until_interrupted(|interrupt| push::diff(args, is_verbose, interrupt, output.clone()))
+        }
+        Command::Push(args) => {
+            let is_verbose = cli.global.verbose > 0;
+            until_interrupted(|interrupt| push::run(args, is_verbose, interrupt, output.clone()))
+        }
+        Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
+        Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
+        Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sispush", &mut output.data());
             Ok(ExitCode::Complete)
@@ -62,23 +74,55 @@ fn start_logging(cli: &Cli) -> Result<(), Error> {
 }
 
 /// Runs a command's work beside the signals that end it. The work has threads of its own, so that a query that
-/// blocks cannot keep a signal from being heard.
-fn until_interrupted(work: impl Future<Output = Result<ExitCode, Error>> + Send + 'static) -> Result<ExitCode, Error> {
+/// blocks cannot keep a signal from being heard. A push that is sending is given time to end its batch and to write down
+/// what became of it; a second signal ends that, too.
+fn until_interrupted<W>(work: impl FnOnce(Interrupt) -> W) -> Result<ExitCode, Error>
+where
+    W: Future<Output = Result<ExitCode, Error>> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|source| Error::File { action: "start the threads of", path: "sispush".into(), source })?;
     let result = runtime.block_on(async {
-        let work = tokio::spawn(work);
-        tokio::select! {
-            result = work => result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
-            () = signalled() => Err(Error::Interrupted),
+        let interrupt = Interrupt::default();
+        let mut work = tokio::spawn(work(interrupt.clone()));
+        let ended = tokio::select! {
+            result = &mut work => Some(result),
+            () = signalled() => None,
+        };
+        let ended = if ended.is_none() {
+            interrupt.ask();
+            last_words(&interrupt, &mut work).await
+        } else {
+            ended
+        };
+        match ended {
+            Some(result) => result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
+            None => Err(Error::Interrupted),
         }
     });
     runtime.shutdown_background();
     result
 }
+
+/// Waits for a push that is sending to end by itself, for a time, or until another signal.
+async fn last_words<T>(interrupt: &Interrupt, work: &mut JoinHandle<T>) -> Option<Result<T, JoinError>> {
+    if !interrupt.is_sending() {
+        return None;
+    }
+    tracing::warn!(limit_s = LAST_BATCH.as_secs(), "interrupted; waiting for the batch in flight");
+    tokio::select! {
+        result = work => Some(result),
+        () = signalled() => None,
+        () = tokio::time::sleep(LAST_BATCH) => None,
+    }
+}
+
+/// So long a batch in flight may take after a signal. What kills a service that does not stop waits longer: systemd a
+/// minute and a half.
+const LAST_BATCH: Duration = Duration::from_secs(30);
 
 #[cfg(unix)]
 async fn signalled() {

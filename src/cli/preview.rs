@@ -15,7 +15,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     let mapping = Arc::new(mapping);
     let progress = Arc::new(Progress::default());
     let shown = output.progress(&progress);
-    let extraction = sync::extract(&mapping, args.limit, &progress).await;
+    let extraction = sync::extract(&mapping, args.limit, false, &progress).await;
     shown.finish();
     let patrons = extraction?.patrons;
     match args.format {

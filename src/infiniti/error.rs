@@ -136,7 +136,7 @@ pub enum TargetError {
         status: u16,
     },
     /// The batch is larger than what is taken.
-    #[error("a batch of {rows} rows ({bytes} bytes) is too large (status 413)")]
+    #[error("a batch of {rows} row{} ({bytes} bytes) is too large (status 413)", if *rows == 1 { "" } else { "s" })]
     TooLarge {
         /// Rows of the batch.
         rows: usize,
@@ -205,6 +205,11 @@ impl TargetError {
         }
     }
 
+    /// Whether fewer rows may be taken: one bad row can have spoilt the batch.
+    pub fn is_for_the_whole(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::TooLarge { .. })
+    }
+
     /// Whether the import may still be running, so that a repeated batch may meet it.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Unknown { doubt, .. } if doubt.is_timeout())
@@ -238,7 +243,7 @@ impl TargetError {
             Self::CaFileEmpty { .. } => {
                 "export the certificate as \"Base-64 encoded X.509\": a text that starts with `-----BEGIN CERTIFICATE-----`".into()
             }
-            Self::ProxyAddress => "write `target.proxy` as `system`, `off`, or like `http://proxy.example.local:8080`".into(),
+            Self::ProxyAddress => "write `target.proxy` as `system`, `none`, or like `http://proxy.example.local:8080`".into(),
             Self::NameNotResolved { host, .. } => {
                 format!("check `target.url` (and the proxy's address), and on this machine `nslookup {host}`").into()
             }

@@ -4,12 +4,13 @@
 //! move; a batch gathers lines in key order while it is sent, so the CSV is never in memory twice.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::client::Payload;
-use super::contract::{Contract, HeaderSet};
+use super::contract::{Contract, ENABLED, HeaderSet, STAFFMEMBER, USERNAME};
 use super::patron::Patrons;
 
 /// Lines of CSV in chunks that are never copied again.
@@ -103,7 +104,7 @@ pub(super) fn raw_cells(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The value of a cell as written.
-pub(super) fn cell_value(raw: &[u8]) -> Cow<'_, str> {
+pub(crate) fn cell_value(raw: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(raw);
     match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         None => text,
@@ -119,7 +120,7 @@ pub struct Csv {
     head: Vec<u8>,
     /// The patrons by number, in key order.
     rows: Arc<[u32]>,
-    range: std::ops::Range<usize>,
+    range: Range<usize>,
     length: u64,
 }
 
@@ -128,23 +129,25 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 impl Csv {
     /// The rows `range` of `rows`, with `headers` only.
-    pub fn new(
-        contract: &Contract,
-        patrons: Arc<Patrons>,
-        headers: HeaderSet,
-        rows: Arc<[u32]>,
-        range: std::ops::Range<usize>,
-    ) -> Self {
-        let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
-        let head = format!("{}\r\n", names.join(",")).into_bytes();
+    pub fn new(patrons: Arc<Patrons>, headers: HeaderSet, rows: Arc<[u32]>, range: Range<usize>) -> Self {
+        let head = head(patrons.contract, headers);
         let body: usize = rows[range.clone()].iter().map(|row| patrons.line_length(*row, headers)).sum();
         let length = (head.len() + body) as u64;
         Self { patrons, headers, head, rows, range, length }
     }
 
-    /// The patron in a row of this file, counted from 0.
+    /// The patron in a row of this file, counted from 0. Meant to be asked row by row.
     pub fn patron(&self, row: usize) -> u32 {
-        self.rows[self.range.start + row]
+        let at = self.range.start + row;
+        self.patrons.warm(&self.rows, at);
+        self.rows[at]
+    }
+
+    /// Some of its rows, as a file of their own.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        let range = self.range.start + rows.start..self.range.start + rows.end;
+        Self::new(Arc::clone(&self.patrons), self.headers, Arc::clone(&self.rows), range)
     }
 }
 
@@ -169,11 +172,69 @@ impl Payload for Csv {
                 piece.extend_from_slice(&head);
             }
             while next < self.range.end && piece.len() < PIECE_BYTES {
+                self.patrons.warm(&self.rows, next);
                 self.patrons.write_line(self.rows[next], self.headers, &mut piece);
                 next += 1;
             }
             Some(piece.freeze())
         }))
+    }
+}
+
+fn head(contract: &Contract, headers: HeaderSet) -> Vec<u8> {
+    let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
+    format!("{}\r\n", names.join(",")).into_bytes()
+}
+
+/// One batch of leavers: who they are, that they are not enabled, and whether they are staff.
+#[derive(Debug)]
+pub struct Deactivations {
+    contract: &'static Contract,
+    /// Usernames, and whether they are staff.
+    leavers: Arc<[(String, bool)]>,
+    range: Range<usize>,
+    bytes: Bytes,
+}
+
+impl Deactivations {
+    /// The leavers `range` of `leavers`.
+    pub fn new(contract: &'static Contract, leavers: Arc<[(String, bool)]>, range: Range<usize>) -> Self {
+        let mut bytes = head(contract, [USERNAME, ENABLED, STAFFMEMBER].into_iter().collect());
+        let mut line = Vec::new();
+        for (username, is_staff) in &leavers[range.clone()] {
+            line.clear();
+            push_cell(&mut line, username, username.contains([',', '"']));
+            bytes.extend_from_slice(&line);
+            bytes.extend_from_slice(if *is_staff { b",N,Y\r\n" } else { b",N,N\r\n" });
+        }
+        Self { contract, leavers, range, bytes: bytes.into() }
+    }
+
+    /// The leaver in a row of this file, counted from 0, and whether it is staff.
+    pub fn leaver(&self, row: usize) -> (&str, bool) {
+        let (username, is_staff) = &self.leavers[self.range.start + row];
+        (username, *is_staff)
+    }
+
+    /// Some of its rows, as a file of their own.
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        let range = self.range.start + rows.start..self.range.start + rows.end;
+        Self::new(self.contract, Arc::clone(&self.leavers), range)
+    }
+}
+
+impl Payload for Deactivations {
+    fn rows(&self) -> usize {
+        self.range.len()
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        Box::new(std::iter::once(self.bytes.clone()))
     }
 }
 

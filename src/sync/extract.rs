@@ -67,13 +67,14 @@ impl ExtractError {
     }
 }
 
-/// Reads all extracts of `mapping`, at most `most` rows in all.
+/// Reads all extracts of `mapping`, at most `most` rows in all; with digests if they are to be compared with a state.
 ///
 /// # Errors
 /// [`ExtractError`], by extract. Nothing is left half-read: there is a result only if every extract ended well.
 pub async fn extract(
     mapping: &Arc<Mapping>,
     most: Option<u64>,
+    with_digests: bool,
     progress: &Arc<Progress>,
 ) -> Result<Extraction, ExtractError> {
     let started = Instant::now();
@@ -81,7 +82,9 @@ pub async fn extract(
     let (mut sink, stream) = channel();
     let worker = std::thread::spawn({
         let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
-        move || make_patrons(&mapping, &stream, most.unwrap_or(u64::MAX), &progress)
+        let builder = Builder::new(&USERS);
+        let builder = if with_digests { builder.with_digests(&mapping.users) } else { builder };
+        move || make_patrons(&mapping, builder, &stream, most.unwrap_or(u64::MAX), &progress)
     });
     let mut failure = None;
     for extract in &mapping.users {
@@ -124,11 +127,11 @@ async fn connect(mapping: &Mapping) -> Result<Box<dyn Source>, ExtractError> {
 /// The mapping thread: takes rows until the reading side is gone.
 fn make_patrons(
     mapping: &Mapping,
+    mut builder: Builder,
     stream: &RowStream,
     most: u64,
     progress: &Progress,
 ) -> Result<Patrons, ExtractError> {
-    let mut builder = Builder::new(&USERS);
     let mut extracts = mapping.users.iter();
     let mut left = most;
     while let Some(message) = stream.next() {

@@ -1,14 +1,15 @@
 //! A run: read everything, check everything, and only then send.
 
 mod extract;
-mod plan;
+pub mod plan;
 mod run;
 
 pub use extract::{ExtractError, Extraction, extract};
-pub use plan::{Batch, Plan, Stop};
-pub use run::{Failure, Report, push};
+pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Reason, Scope, Stop, Why};
+pub use run::{Failure, Report, Run, push, stop};
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How far a run is, for whoever wants to show it.
 #[derive(Debug, Default)]
@@ -34,5 +35,36 @@ impl Progress {
 
     fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A request to end, and whether somebody is at work who must be let finish a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    is_asked: AtomicBool,
+    is_sending: AtomicBool,
+}
+
+impl Interrupt {
+    /// Asks for an end after the batch in flight.
+    pub fn ask(&self) {
+        self.0.is_asked.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was asked for.
+    pub fn is_asked(&self) -> bool {
+        self.0.is_asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether a push is between its first batch and its last record.
+    pub fn is_sending(&self) -> bool {
+        self.0.is_sending.load(Ordering::SeqCst)
+    }
+
+    fn set_sending(&self, is_sending: bool) {
+        self.0.is_sending.store(is_sending, Ordering::SeqCst);
     }
 }

@@ -1,100 +1,360 @@
-//! What a push would do: decided before anything is sent, printed by a rehearsal, carried out by a push. No I/O.
+//! What a push would do: decided before anything is sent, printed by a rehearsal, carried out by a push. No I/O, no clock.
+
+mod batches;
+mod comparison;
+mod leavers;
+mod limits;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::infiniti::contract::HeaderSet;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+pub use batches::{Batch, BatchKind, Content};
+use comparison::Comparison;
+pub use leavers::{Leaver, Rename, Renames, Stage, Wait};
+pub use limits::{Counted, Stop};
+
+use crate::error::ExitCode;
+use crate::infiniti::contract::{FORMCLASS, Header, HeaderSet};
+use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::Patrons;
-use crate::infiniti::payload::Csv;
-use crate::mapping::{Limit, Limits};
+use crate::infiniti::payload::cell_value;
+use crate::mapping::{LeaverAction, Mapping, Mode, Send};
+use crate::state::{Accepted, Facts};
 
 /// What a push would do.
 #[derive(Debug)]
 pub struct Plan {
     /// The patrons and rejections it was made of.
     pub patrons: Arc<Patrons>,
+    /// A hash of what it would do: the same for a rehearsal and for the push after it.
+    pub id: PlanId,
+    /// Who is sent.
+    pub scope: Scope,
+    /// The patrons that are sent, in key order.
+    pub changes: Vec<Change>,
+    /// The patrons that are not sent, since Infiniti has them as they are.
+    pub unchanged: u64,
+    /// The patrons that Infiniti has and the source has no longer, in key order.
+    pub leavers: Vec<Leaver>,
+    /// Why no leaver is deactivated now, if one would be.
+    pub wait: Option<Wait>,
+    /// The patrons that seem to have a new username, in the key order of the old one.
+    pub renames: Vec<Rename>,
+    /// Whether patrons with a new username are held back.
+    pub holds_renames: bool,
+    /// Patrons that were missing, or deactivated, and are back.
+    pub returned: Vec<u32>,
+    /// Form classes that were never sent before, in order; Infiniti would create them.
+    pub form_classes: Vec<String>,
     /// The batches, in the order in which they are sent.
     pub batches: Vec<Batch>,
     /// The limits it is over. Unless empty, nothing may be sent.
     pub stops: Vec<Stop>,
     /// Headers that are left out since nobody is known to be new.
     pub left_out: HeaderSet,
+    /// How many active patrons the state knows.
+    pub known: u64,
+    /// Whether everybody was sent once before.
+    pub has_baseline: bool,
+    /// The facts that hold once all of it is done.
+    pub facts: Facts,
+    /// Usernames to be forgotten: they never were in Infiniti.
+    pub forgotten: Vec<String>,
 }
 
-/// One POST.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// The headers of its CSV: just those that its patrons fill, since a blank cell might clear what Infiniti holds.
+/// The id of a plan: 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanId([u8; 8]);
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Who is sent, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Who is new, changed, failed last time, or of unknown outcome.
+    Delta,
+    /// Everybody.
+    Full(Why),
+}
+
+/// Why everybody is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The mapping says so, or whoever runs the push.
+    Asked,
+    /// There is no full push in the state yet.
+    First,
+    /// The last full push is longer ago than `full_every`, or the clock has gone back behind it.
+    Due,
+    /// The mapping fills other headers than before.
+    MappingChanged,
+}
+
+/// A patron that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The patron, by its number.
+    pub patron: u32,
+    /// Why.
+    pub reason: Reason,
+    /// The headers whose values differ from those that Infiniti accepted last.
     pub headers: HeaderSet,
-    /// Its CSV.
-    pub csv: Arc<Csv>,
+    /// Whether Infiniti has accepted the patron before.
+    pub is_known: bool,
 }
 
-/// A limit that a plan is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// An extract gave fewer rows than `min_rows`.
-    TooFewRows {
-        /// The extract.
-        extract: String,
-        /// Its rows.
-        rows: u64,
-        /// The limit.
-        min_rows: u64,
-    },
-    /// More rows were rejected than `max_rejections`.
-    TooManyRejections {
-        /// Rejected rows.
-        rejected: u64,
-        /// Rows read.
-        rows: u64,
-        /// The limit.
-        limit: Limit,
-    },
+/// Why a patron is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Infiniti has not been sent the patron before.
+    New,
+    /// The row differs from the one that Infiniti accepted last.
+    Changed,
+    /// The patron was deactivated and is back.
+    Returned,
+    /// Infiniti refused the patron last time.
+    Failed,
+    /// What became of the patron last time is not known.
+    Unknown,
+    /// Nothing changed; everybody is sent.
+    Resent,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 6] = [Self::New, Self::Changed, Self::Returned, Self::Failed, Self::Unknown, Self::Resent];
+
+    /// A stable name, for JSON.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Returned => "returned",
+            Self::Failed => "failed_before",
+            Self::Unknown => "unknown_before",
+            Self::Resent => "resent",
+        }
+    }
+}
+
+/// What the state says, as far as a plan needs it.
+#[derive(Debug)]
+pub struct Known {
+    /// What Infiniti has accepted.
+    pub accepted: Accepted,
+    /// The key of its fingerprints.
+    pub key: Key,
+    /// How often something was sent so far.
+    pub revision: i64,
+    /// About the mapping as a whole.
+    pub facts: Facts,
+}
+
+impl Known {
+    /// Without a state, or with one that has not heard of the mapping.
+    pub fn nothing() -> Self {
+        Self { accepted: Accepted::default(), key: Key::stored([0; 16]), revision: 0, facts: Facts::default() }
+    }
+}
+
+/// What whoever runs the push asks for, beside the mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Another mode than the mapping's.
+    pub mode: Option<Mode>,
+    /// What to do with patrons whose username seems to have changed.
+    pub renames: Renames,
+    /// Whether nobody is in Infiniti yet, so that headers for new patrons are sent to those who are not known.
+    pub all_new: bool,
 }
 
 impl Plan {
-    /// A plan that sends every patron, with no knowledge of what Infiniti holds.
-    pub fn full(patrons: Patrons, limits: &Limits, batch_rows: Option<std::num::NonZeroUsize>) -> Self {
-        let stops = stops(&patrons, limits);
-        let patrons = Arc::new(patrons);
-        let left_out = patrons.create_only();
-        let mut groups: BTreeMap<HeaderSet, Vec<u32>> = BTreeMap::new();
-        // Neighbours often fill the same headers: the map is asked once a run of them.
-        let headers = |patron: u32| patrons.headers(patron).without(left_out);
-        for run in patrons.order().chunk_by(|a, b| headers(*a) == headers(*b)) {
-            let Some(first) = run.first() else { continue };
-            groups.entry(headers(*first)).or_default().extend_from_slice(run);
+    /// Compares what the source has with what Infiniti accepted.
+    pub fn new(patrons: Patrons, mapping: &Mapping, known: &Known, asked: Asked, now: Timestamp) -> Self {
+        let signature = signature(mapping, &patrons);
+        let scope = scope(mapping, &known.facts, &signature, asked, now);
+        let comparison = Comparison::of(&patrons, known, scope, now);
+        let Comparison {
+            mut changes, unchanged, mut leavers, returned, forgotten, known: known_count, entries, ..
+        } = comparison;
+        let renames = leavers::find_renames(&patrons, &known.key, &changes, &mut leavers);
+        match asked.renames {
+            Renames::Hold => changes.retain(|change| renames.iter().all(|rename| rename.patron != change.patron)),
+            Renames::Realigned => {
+                leavers.retain(|leaver| renames.iter().all(|rename| rename.old != leaver.username));
+                for change in &mut changes {
+                    change.is_known |= renames.iter().any(|rename| rename.patron == change.patron);
+                }
+            }
+            Renames::Separate => {}
         }
-        let mut batches = Vec::new();
-        for (headers, rows) in groups {
-            let rows: Arc<[u32]> = rows.into();
-            let size = batch_rows.map_or(rows.len(), std::num::NonZeroUsize::get);
-            for start in (0..rows.len()).step_by(size.max(1)) {
-                let range = start..rows.len().min(start + size);
-                let csv = Csv::new(patrons.contract, Arc::clone(&patrons), headers, Arc::clone(&rows), range);
-                batches.push(Batch { headers, csv: Arc::new(csv) });
+        let holds_renames = asked.renames == Renames::Hold && !renames.is_empty();
+        let wait = leavers::settle(&mut leavers, &patrons, mapping.leavers, asked.renames, now);
+        if mapping.leavers.action == LeaverAction::Ignore {
+            leavers.clear();
+        }
+        let create_only = patrons.create_only();
+        // Until everybody was sent once, who is not in the state may well be in Infiniti, with a password of their own.
+        let left_out = if known.facts.has_baseline || asked.all_new { HeaderSet::default() } else { create_only };
+        let stops = limits::check(&patrons, mapping, known, &changes, &leavers, known_count);
+        let patrons = Arc::new(patrons);
+        let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, mapping.target.batch_rows);
+        let id = id(&patrons, known, &changes, &leavers, &batches);
+        let left_out = if changes.iter().any(|change| !change.is_known) { left_out } else { HeaderSet::default() };
+        let mut facts = Facts {
+            headers: signature,
+            has_baseline: true,
+            rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect(),
+            patrons: entries + changes.iter().filter(|change| change.reason == Reason::New).count() as u64,
+            ..known.facts.clone()
+        };
+        if matches!(scope, Scope::Full(_)) {
+            facts.full_at = Some(now.as_second());
+        }
+        // Whoever has never pushed would be told of every class.
+        let is_first = known.facts.form_classes.is_empty();
+        let mut new_classes = Vec::new();
+        for (print, name) in form_classes(&patrons, &known.key, &changes) {
+            if facts.form_classes.insert(print) && !is_first {
+                new_classes.push(name);
             }
         }
-        Self { patrons, batches, stops, left_out }
+        new_classes.sort_unstable();
+        Self {
+            patrons,
+            id,
+            scope,
+            changes,
+            unchanged,
+            leavers,
+            wait,
+            renames,
+            holds_renames,
+            returned,
+            form_classes: new_classes,
+            batches,
+            stops,
+            left_out,
+            known: known_count,
+            has_baseline: known.facts.has_baseline,
+            facts,
+            forgotten,
+        }
+    }
+
+    /// The exit code of a rehearsal.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.stops.is_empty() { self.exit_code_within_limits() } else { ExitCode::Stopped }
+    }
+
+    /// The exit code if the limits allow it, or somebody approved it, and Infiniti accepts all of it.
+    pub fn exit_code_within_limits(&self) -> ExitCode {
+        if self.holds_renames || !self.patrons.rejections.is_empty() {
+            ExitCode::Rejections
+        } else {
+            ExitCode::Complete
+        }
+    }
+
+    /// How many rows it sends.
+    pub fn rows_to_send(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.content.rows() as u64).sum()
+    }
+
+    /// The changes of one reason.
+    pub fn of_reason(&self, reason: Reason) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.reason == reason)
+    }
+
+    /// The leavers that are deactivated.
+    pub fn deactivations(&self) -> impl Iterator<Item = &Leaver> {
+        self.leavers.iter().filter(|leaver| leaver.stage == Stage::Due)
     }
 }
 
-fn stops(patrons: &Patrons, limits: &Limits) -> Vec<Stop> {
-    let mut stops = Vec::new();
-    for extract in &patrons.extracts {
-        if extract.rows < limits.min_rows {
-            stops.push(Stop::TooFewRows {
-                extract: extract.name.clone(),
-                rows: extract.rows,
-                min_rows: limits.min_rows,
-            });
+/// The headers that a mapping fills, and when: another signature leads to a full push.
+fn signature(mapping: &Mapping, patrons: &Patrons) -> String {
+    let mut headers: BTreeMap<Header, Send> = BTreeMap::new();
+    for rule in mapping.users.iter().flat_map(|extract| &extract.rules) {
+        let send = headers.entry(rule.header).or_insert(rule.send);
+        if rule.send == Send::Create {
+            *send = Send::Create;
         }
     }
-    let (rejected, rows) = (patrons.rejections.len() as u64, patrons.rows());
-    let limit = limits.max_rejections;
-    if limit.is_exceeded(rejected, rows) {
-        stops.push(Stop::TooManyRejections { rejected, rows, limit });
+    let name = |(header, send): (&Header, &Send)| {
+        let name = patrons.contract.rule(*header).name;
+        match send {
+            Send::Always => name.to_owned(),
+            Send::Create => format!("{name}:create"),
+        }
+    };
+    headers.iter().map(name).collect::<Vec<_>>().join(" ")
+}
+
+/// The form classes of those who are sent, by their prints; whoever is sent like everybody else brings no new one.
+fn form_classes(patrons: &Patrons, key: &Key, changes: &[Change]) -> BTreeMap<u64, String> {
+    let mut classes = BTreeMap::new();
+    let sent: Vec<u32> =
+        changes.iter().filter(|change| change.reason != Reason::Resent).map(|change| change.patron).collect();
+    for (at, patron) in sent.iter().enumerate() {
+        patrons.warm(&sent, at);
+        let cell = patrons.cells(*patron).find(|(header, _)| *header == FORMCLASS);
+        if let Some((_, cell)) = cell.filter(|(_, cell)| !cell.is_empty()) {
+            classes.entry(key.print(FORMCLASS, cell)).or_insert_with(|| cell_value(cell).into_owned());
+        }
     }
-    stops
+    classes
+}
+
+fn scope(mapping: &Mapping, facts: &Facts, signature: &str, asked: Asked, now: Timestamp) -> Scope {
+    match asked.mode.unwrap_or(mapping.mode) {
+        Mode::Full => return Scope::Full(Why::Asked),
+        Mode::Delta => {}
+    }
+    let Some(full_at) = facts.full_at else { return Scope::Full(Why::First) };
+    if asked.mode == Some(Mode::Delta) {
+        return Scope::Delta;
+    }
+    if facts.headers != signature {
+        return Scope::Full(Why::MappingChanged);
+    }
+    let elapsed = now.as_second() - full_at;
+    match mapping.full_every {
+        Some(every) if elapsed < 0 || elapsed.unsigned_abs() >= every.as_secs() => Scope::Full(Why::Due),
+        _ => Scope::Delta,
+    }
+}
+
+fn id(patrons: &Patrons, known: &Known, changes: &[Change], leavers: &[Leaver], batches: &[Batch]) -> PlanId {
+    let mut hash = Sha256::new();
+    // The key keeps a plan of one patron from being guessed. A state that has sent nothing may have another key by then.
+    if known.revision > 0 {
+        hash.update(known.key.bytes());
+    }
+    hash.update(known.revision.to_le_bytes());
+    for change in changes {
+        hash.update([1, u8::from(change.is_known)]);
+        hash.update(patrons.digest(change.patron).bytes());
+    }
+    for leaver in leavers.iter().filter(|leaver| leaver.stage == Stage::Due) {
+        hash.update([2]);
+        hash.update(leaver.username.as_bytes());
+    }
+    for batch in batches {
+        hash.update([3]);
+        hash.update(batch.headers.bits().to_le_bytes());
+    }
+    let mut id = [0; 8];
+    id.copy_from_slice(&hash.finalize()[..8]);
+    PlanId(id)
 }

@@ -181,6 +181,8 @@ pub fn without_times_and_ports(text: &str) -> String {
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIMESTAMP]"),
         (r"wait_ms=\d+", "wait_ms=[MS]"),
         (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
+        (r"(plan      |--approve |approved, but `|no longer `)[0-9a-f]{16}", "${1}[PLAN]"),
+        (r#""id": "[0-9a-f]{16}""#, r#""id": "[PLAN]""#),
         (r"\r\n", "\n"),
     ] {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();

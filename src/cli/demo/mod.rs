@@ -1,4 +1,5 @@
-//! `demo`: the whole job on a made-up school and a loopback Infiniti, through the very same code as `push`.
+//! `demo`: the whole job on a made-up school and a loopback Infiniti, through the very same code as `push`: a first push
+//! of everybody, a day at the school, and the push of the night after.
 
 mod sample;
 
@@ -14,6 +15,7 @@ use super::push;
 use crate::error::{Error, ExitCode};
 use crate::infiniti::sandbox::{Options, Sandbox};
 use crate::ops::private_file;
+use crate::sync::Interrupt;
 
 /// The mapping that ships in `mappings/`.
 const MAPPING: &str = include_str!("../../../mappings/demo.yaml");
@@ -38,7 +40,7 @@ pub(super) struct Stage {
     pub(super) port: u16,
 }
 
-pub(super) async fn run(args: DemoArgs, mut output: Output) -> Result<ExitCode, Error> {
+pub(super) async fn run(args: DemoArgs, interrupt: Interrupt, mut output: Output) -> Result<ExitCode, Error> {
     let folder = make_folder(args.folder)?;
     let database = folder.join("sample-sis.db");
     let summary = sample::create(&database, YEAR).map_err(|error| Error::File {
@@ -65,15 +67,25 @@ pub(super) async fn run(args: DemoArgs, mut output: Output) -> Result<ExitCode, 
         .map_err(|source| Error::File { action: "write", path: secrets, source })?;
 
     output.demo_started(&stage, &summary)?;
-    let pushed = push::push(&stage.mapping, false, &mut output).await;
-    output.pushed(&pushed, false)?;
-    output.demo_ended(&stage, pushed.exit_code(), args.keep_running)?;
+    let task = push::Task::push(interrupt);
+    let first = push::push(&stage.mapping, &task, &mut output).await;
+    output.pushed(&first, false, false)?;
+    sample::live_a_day(&database).map_err(|error| Error::File {
+        action: "change",
+        path: database.clone(),
+        source: io::Error::other(error),
+    })?;
+    output.demo_next_night(&stage, first.exit_code())?;
+    let second = push::push(&stage.mapping, &task, &mut output).await;
+    output.pushed(&second, false, false)?;
+    let code = first.exit_code().max(second.exit_code());
+    output.demo_ended(&stage, second.exit_code(), args.keep_running)?;
     if args.keep_running {
         std::future::pending::<()>().await;
     }
     sandbox.stop().await;
     // The sample has mistakes on purpose, and a demo that shows them has done its job.
-    Ok(match pushed.exit_code() {
+    Ok(match code {
         ExitCode::Rejections => ExitCode::Complete,
         other => other,
     })

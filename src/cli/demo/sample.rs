@@ -120,6 +120,26 @@ pub(super) fn create(path: &Path, year: i32) -> rusqlite::Result<Summary> {
     })
 }
 
+/// What happens at the school until the next night: one person starts, two change their form, one leaves, one gets
+/// another login, and one another address.
+pub(super) fn live_a_day(path: &Path) -> rusqlite::Result<()> {
+    Connection::open(path)?.execute_batch(DAY)
+}
+
+const DAY: &str = "
+BEGIN;
+INSERT INTO form_classes VALUES ('7D', '07', 'D07');
+INSERT INTO students VALUES ('00099991', 'tui.parata', 'Tui', NULL, 'Parata', 'Female',
+    'tui.parata@student.college.example', '00999991', 'Current');
+INSERT INTO enrolments SELECT '00099991', semester_id, '07', '7D' FROM semesters WHERE is_current = 1;
+UPDATE enrolments SET form_code = '7D' WHERE student_id IN
+    (SELECT student_id FROM students WHERE network_login IN ('angus.macdonald', 'nikos.karagiannis'));
+UPDATE students SET status = 'Former' WHERE network_login = 'samuel.brown';
+UPDATE students SET network_login = 'ananya.sharma' WHERE network_login = 'ananya.reddy';
+UPDATE staff SET email = 'yichen.lu-wang@college.example' WHERE network_login = 'yichen.lu';
+COMMIT;
+";
+
 /// Everybody, in memory. Current people come first, so that the mess can pick among them by number.
 struct School {
     students: Vec<Person>,

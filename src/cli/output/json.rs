@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::plan::stop_text;
 use super::preview::MASK;
-use super::result::{outcome_word, stop_text};
+use super::result::outcome_word;
 use super::{Output, write_failed};
-use crate::cli::push::{Done, Pushed};
+use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
-use crate::infiniti::contract::Kind;
+use crate::infiniti::contract::{HeaderSet, Kind};
 use crate::infiniti::patron::{Patrons, WarningKind};
-use crate::mapping::{Mapping, MappingError};
+use crate::mapping::{Hold, Mapping, MappingError};
+use crate::sync::plan::Stage;
+use crate::sync::{Plan, Reason, Scope, Why};
 
 impl Output {
     /// The result of `check`.
@@ -77,7 +80,12 @@ fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
         "outcome": outcome_word(pushed.exit_code()),
     });
     let more = match &pushed.result {
-        Ok(done) => done_fields(done, dry_run),
+        Ok(Done::Planned(planned)) => planned_fields(planned, dry_run),
+        Ok(Done::Held(hold)) => {
+            let mut fields = Map::new();
+            fields.insert("hold".into(), hold_object(hold));
+            fields
+        }
         Err(error) => {
             let mut fields = Map::new();
             fields.insert("error".into(), error_object(error, error.hint().as_ref()));
@@ -93,15 +101,21 @@ fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
     object
 }
 
-fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
-    let patrons = &done.plan.patrons;
+fn hold_object(hold: &Hold) -> Value {
+    json!({ "from": hold.from.to_string(), "until": hold.until.to_string(), "reason": hold.reason })
+}
+
+fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
+    let plan = &planned.plan;
+    let patrons = &plan.patrons;
     let mut fields = Map::new();
     let mut add = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
     };
-    add("source", done.source.clone().into());
-    add("target", done.target.clone().into());
+    add("source", planned.source.clone().into());
+    add("target", planned.target.clone().into());
     add("dry_run", dry_run.into());
+    add("hold", planned.hold.as_ref().map_or(Value::Null, hold_object));
     add(
         "extracts",
         patrons
@@ -110,21 +124,29 @@ fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
             .map(|extract| json!({ "name": extract.name, "rows": extract.rows, "rejected": extract.rejected }))
             .collect(),
     );
-    add("read_seconds", done.read.as_secs_f64().into());
+    add("read_seconds", planned.read.as_secs_f64().into());
     add("rows_read", patrons.rows().into());
-    add("rows_to_send", patrons.order().len().into());
-    add("batches", done.plan.batches.len().into());
+    add("rows_to_send", plan.rows_to_send().into());
+    add("batches", plan.batches.len().into());
     add("rejections", rejections(patrons));
     add("warnings", warnings(patrons));
-    add("left_out", done.plan.left_out.iter().map(|header| Value::from(patrons.contract.rule(header).name)).collect());
-    add("stops", done.plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
-    let Some(report) = &done.report else { return fields };
+    let names = |headers: HeaderSet| -> Value {
+        headers.iter().map(|header| Value::from(patrons.contract.rule(header).name)).collect()
+    };
+    add("left_out", names(plan.left_out));
+    add("plan", plan_object(plan, &names));
+    add("stops", plan.stops.iter().map(|stop| json!({ "limit": stop.code(), "message": stop_text(stop).0 })).collect());
+    if let Some(approved) = &planned.other_approval {
+        add("other_approval", approved.clone().into());
+    }
+    let Some(report) = &planned.report else { return fields };
     add("sent_seconds", report.elapsed.as_secs_f64().into());
     add("batches_sent", report.batches.into());
     add("bytes", report.bytes.into());
     add("accepted", report.accepted.into());
     add("created", report.created.into());
     add("updated", report.updated.into());
+    add("deactivated", report.deactivated.into());
     add("unknown", report.unknown.into());
     add("not_sent", report.not_sent.into());
     add(
@@ -134,18 +156,94 @@ fn done_fields(done: &Done, dry_run: bool) -> Map<String, Value> {
             .iter()
             .map(|failure| {
                 json!({
-                    "extract": patrons.extract_name(failure.place.extract),
-                    "row": failure.place.row,
+                    "extract": failure.place.map(|place| patrons.extract_name(place.extract)),
+                    "row": failure.place.map(|place| place.row),
                     "username": failure.username,
                     "message": failure.message,
                 })
             })
             .collect(),
     );
+    add("interrupted", report.is_interrupted.into());
     if let Some(error) = &report.error {
         add("error", error_object(error, error.hint().as_ref()));
     }
+    if let Some(error) = &report.state_error {
+        add("state_error", error_object(error, error.hint().as_ref()));
+    }
     fields
+}
+
+fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
+    let why = match plan.scope {
+        Scope::Delta => None,
+        Scope::Full(Why::Asked) => Some("asked"),
+        Scope::Full(Why::First) => Some("first"),
+        Scope::Full(Why::Due) => Some("due"),
+        Scope::Full(Why::MappingChanged) => Some("mapping_changed"),
+    };
+    let counts: Map<String, Value> = Reason::ALL
+        .iter()
+        .map(|reason| (reason.code().to_owned(), plan.of_reason(*reason).count().into()))
+        .chain([
+            ("unchanged".to_owned(), plan.unchanged.into()),
+            ("deactivated".to_owned(), plan.deactivations().count().into()),
+        ])
+        .collect();
+    // Whoever is only sent again is counted: everybody's name would say nothing.
+    let changes: Vec<Value> = plan
+        .changes
+        .iter()
+        .filter(|change| change.reason != Reason::Resent)
+        .map(|change| {
+            json!({
+                "username": plan.patrons.key(change.patron),
+                "reason": change.reason.code(),
+                "known": change.is_known,
+                "headers": names(change.headers),
+            })
+        })
+        .collect();
+    let leavers: Vec<Value> = plan
+        .leavers
+        .iter()
+        .map(|leaver| {
+            let until = match leaver.stage {
+                Stage::Grace { until } => Some(until.to_string()),
+                _ => None,
+            };
+            json!({
+                "username": leaver.username,
+                "staff": leaver.is_staff,
+                "missing_since": leaver.since.timestamp().to_string(),
+                "stage": leaver.stage.code(),
+                "grace_until": until,
+            })
+        })
+        .collect();
+    let renames: Vec<Value> = plan
+        .renames
+        .iter()
+        .map(|rename| {
+            json!({
+                "old": rename.old,
+                "new": plan.patrons.key(rename.patron),
+                "same": plan.patrons.contract.rule(rename.header).name,
+                "held": plan.holds_renames,
+            })
+        })
+        .collect();
+    json!({
+        "id": plan.id.to_string(),
+        "mode": if plan.scope == Scope::Delta { "delta" } else { "full" },
+        "full_since": why,
+        "counts": counts,
+        "changes": changes,
+        "leavers": leavers,
+        "renames": renames,
+        "returned": plan.returned.iter().map(|patron| plan.patrons.key(*patron)).collect::<Vec<_>>(),
+        "new_form_classes": plan.form_classes,
+    })
 }
 
 fn error_object(error: &dyn std::error::Error, hint: Option<&Hint>) -> Value {

@@ -2,8 +2,10 @@
 
 mod demo;
 mod json;
+mod plan;
 mod preview;
 mod result;
+mod state;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

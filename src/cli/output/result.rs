@@ -2,37 +2,72 @@
 
 use std::io::{self, Write};
 
+use super::plan::{stop_text, write_plan};
 use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, seconds, write_failed};
-use crate::cli::push::{Done, Pushed};
+use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
-use crate::sync::{Failure, Plan, Report, Stop};
+use crate::mapping::Hold;
+use crate::sync::{Failure, Report};
 
 /// So many rejected rows are listed; the others are counted.
 const LISTED: usize = 20;
 
 impl Output {
-    /// What one mapping's push came to.
-    pub(in crate::cli) fn pushed(&mut self, pushed: &Pushed, dry_run: bool) -> Result<(), Error> {
+    /// What one mapping's push came to, or its rehearsal.
+    pub(in crate::cli) fn pushed(
+        &mut self,
+        pushed: &Pushed,
+        is_rehearsal: bool,
+        is_verbose: bool,
+    ) -> Result<(), Error> {
+        let name = || pushed.name.clone().unwrap_or_else(|| pushed.path.display().to_string());
         match &pushed.result {
-            Ok(done) => {
-                let name = pushed.name.as_deref().unwrap_or_default();
-                write_done(&mut self.data(), name, done, dry_run).map_err(write_failed)?;
-                if let Some(error) = done.report.as_ref().and_then(|report| report.error.as_ref()) {
-                    self.failed_batch(error).map_err(write_failed)?;
+            Ok(Done::Held(hold)) => writeln!(
+                self.data(),
+                "{STRONG}{}{STRONG:#}: on hold {}; nothing was read or sent (`--despite-hold` pushes)",
+                name(),
+                hold_text(hold)
+            )
+            .map_err(write_failed),
+            Ok(Done::Planned(planned)) => {
+                write_planned(&mut self.data(), &name(), planned, is_rehearsal, is_verbose).map_err(write_failed)?;
+                if let Some(report) = &planned.report {
+                    self.ended_early(report).map_err(write_failed)?;
                 }
-                self.stopped(&done.plan).map_err(write_failed)
+                self.stopped(planned, &pushed.path.display().to_string(), is_rehearsal).map_err(write_failed)
             }
             Err(error) => {
                 if !matches!(error, Error::Mapping(_)) {
-                    let name = pushed.name.clone().unwrap_or_else(|| pushed.path.display().to_string());
-                    writeln!(self.notes(), "{ERROR}error{ERROR:#}: mapping `{name}` was not pushed; nothing was sent")
+                    let what = if is_rehearsal { "could not be rehearsed" } else { "was not pushed; nothing was sent" };
+                    writeln!(self.notes(), "{ERROR}error{ERROR:#}: mapping `{}` {what}", name())
                         .map_err(write_failed)?;
                 }
                 self.failure(error);
                 Ok(())
             }
         }
+    }
+
+    fn ended_early(&mut self, report: &Report) -> io::Result<()> {
+        if let Some(error) = &report.error {
+            self.failed_batch(error)?;
+        }
+        let mut notes = self.notes();
+        if let Some(error) = &report.state_error {
+            writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
+            for cause in causes(error) {
+                writeln!(notes, "  caused by: {cause}")?;
+            }
+            writeln!(notes, "  what is not written down is sent again next time, which does no harm")?;
+            if let Some(hint) = error.hint() {
+                writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;
+            }
+        }
+        if report.is_interrupted {
+            writeln!(notes, "{ERROR}error{ERROR:#}: interrupted; what was not sent is sent next time")?;
+        }
+        Ok(())
     }
 
     fn failed_batch(&mut self, error: &crate::infiniti::TargetError) -> io::Result<()> {
@@ -50,12 +85,33 @@ impl Output {
         }
     }
 
-    fn stopped(&mut self, plan: &Plan) -> io::Result<()> {
+    fn stopped(&mut self, planned: &Planned, path: &str, is_rehearsal: bool) -> io::Result<()> {
+        let plan = &planned.plan;
         let mut notes = self.notes();
+        if let Some(approved) = &planned.other_approval {
+            writeln!(
+                notes,
+                "{ERROR}stopped{ERROR:#}: the plan is no longer `{approved}`, which was approved, but `{}`; nothing was sent",
+                plan.id
+            )?;
+            writeln!(notes, "{HINT}hint{HINT:#}: look at it with `sispush diff {path}`")?;
+        }
+        // What was approved and sent is over its limits, but did not stop.
+        if planned.report.is_some() {
+            return Ok(());
+        }
         for stop in &plan.stops {
             let (message, hint) = stop_text(stop);
-            writeln!(notes, "{ERROR}stopped{ERROR:#}: {message}; nothing was sent")?;
+            let what = if is_rehearsal { "a push would send nothing" } else { "nothing was sent" };
+            writeln!(notes, "{ERROR}stopped{ERROR:#}: {message}; {what}")?;
             writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;
+        }
+        if !plan.stops.is_empty() {
+            writeln!(
+                notes,
+                "{HINT}hint{HINT:#}: if all of it is right, `sispush push {path} --approve {}` carries out this plan, once",
+                plan.id
+            )?;
         }
         Ok(())
     }
@@ -83,77 +139,105 @@ impl Output {
 }
 
 fn outcome(pushed: &Pushed) -> String {
-    let done = match &pushed.result {
-        Ok(done) => done,
+    let planned = match &pushed.result {
+        Ok(Done::Planned(planned)) => planned,
+        Ok(Done::Held(hold)) => return format!("on hold {}", hold_text(hold)),
         Err(Error::Mapping(_)) => return "the mapping is not valid".into(),
         Err(error) => return error.to_string(),
     };
-    match &done.report {
-        None if !done.plan.stops.is_empty() => "stopped by a limit, nothing sent".into(),
-        None => format!("would send {}", counted(done.plan.patrons.order().len() as u64, "row")),
+    let plan = &planned.plan;
+    match &planned.report {
+        None if planned.other_approval.is_some() => "another plan than the approved one, nothing sent".into(),
+        None if !plan.stops.is_empty() => "stopped by a limit, nothing sent".into(),
+        None => format!("would send {}", counted(plan.rows_to_send(), "row")),
         Some(Report { error: Some(error), .. }) => error.to_string(),
+        Some(Report { state_error: Some(error), .. }) => error.to_string(),
         Some(report) => format!(
-            "{} accepted, {} refused, {} rejected",
+            "{} accepted, {} refused, {} rejected, {} unchanged",
             number(report.accepted),
             number(report.failed.len() as u64),
-            number(done.plan.patrons.rejections.len() as u64)
+            number(plan.patrons.rejections.len() as u64),
+            number(plan.unchanged)
         ),
     }
 }
 
-fn write_done(out: &mut impl Write, name: &str, done: &Done, dry_run: bool) -> io::Result<()> {
-    let patrons = &done.plan.patrons;
-    writeln!(out, "{STRONG}{name}{STRONG:#}: {} -> {}", done.source, done.target)?;
+fn hold_text(hold: &Hold) -> String {
+    format!("from {} until {}: {}", hold.from, hold.until, hold.reason)
+}
+
+fn write_planned(
+    out: &mut impl Write,
+    name: &str,
+    planned: &Planned,
+    is_rehearsal: bool,
+    is_verbose: bool,
+) -> io::Result<()> {
+    let plan = &planned.plan;
+    let patrons = &plan.patrons;
+    writeln!(out, "{STRONG}{name}{STRONG:#}: {} -> {}", planned.source, planned.target)?;
+    if let Some(hold) = &planned.hold {
+        writeln!(out, "  {WARNING}hold{WARNING:#}      {}", hold_text(hold))?;
+    }
     let extracts: Vec<String> =
         patrons.extracts.iter().map(|extract| format!("{} {}", extract.name, number(extract.rows))).collect();
-    writeln!(out, "  read      {}: {} ({})", counted(patrons.rows(), "row"), extracts.join(", "), seconds(done.read))?;
+    writeln!(
+        out,
+        "  read      {}: {} ({})",
+        counted(patrons.rows(), "row"),
+        extracts.join(", "),
+        seconds(planned.read)
+    )?;
     write_findings(out, patrons, LISTED)?;
-    let left_out: Vec<String> =
-        done.plan.left_out.iter().map(|header| format!("`{}`", patrons.contract.rule(header).name)).collect();
-    if !left_out.is_empty() {
-        writeln!(
-            out,
-            "  left out  {} (`send: create`): a full push without state does not know who is new",
-            left_out.join(", ")
-        )?;
-    }
-    match &done.report {
+    write_plan(out, plan, is_verbose)?;
+    match &planned.report {
         Some(report) => write_report(out, patrons, report),
-        None if dry_run && done.plan.stops.is_empty() => writeln!(
+        None if is_rehearsal && plan.stops.is_empty() => writeln!(
             out,
             "  would send {} in {}; nothing was sent",
-            counted(patrons.order().len() as u64, "row"),
-            counted(done.plan.batches.len() as u64, "batch").replace("batchs", "batches"),
+            counted(plan.rows_to_send(), "row"),
+            batches(plan.batches.len() as u64),
         ),
         None => Ok(()),
     }
 }
 
+fn batches(count: u64) -> String {
+    counted(count, "batch").replace("batchs", "batches")
+}
+
 fn write_report(out: &mut impl Write, patrons: &Patrons, report: &Report) -> io::Result<()> {
-    let batches = counted(report.batches, "batch").replace("batchs", "batches");
+    let sent = report.accepted + report.failed.len() as u64 + report.unknown;
+    if sent + report.not_sent == 0 {
+        return writeln!(out, "  sent      nothing: there is nothing to send");
+    }
     writeln!(
         out,
-        "  sent      {}, {} in {batches} ({})",
-        counted(report.accepted + report.failed.len() as u64 + report.unknown, "row"),
+        "  sent      {}, {} in {} ({})",
+        counted(sent, "row"),
         bytes(report.bytes),
+        batches(report.batches),
         seconds(report.elapsed)
     )?;
+    let deactivated = match report.deactivated {
+        0 => String::new(),
+        count => format!(", {} deactivated", number(count)),
+    };
     writeln!(
         out,
-        "  accepted  {}: {} created, {} updated",
+        "  accepted  {}: {} created, {} updated{deactivated}",
         counted(report.accepted, "row"),
         number(report.created),
-        number(report.updated)
+        number(report.updated - report.deactivated.min(report.updated))
     )?;
     if !report.failed.is_empty() {
         writeln!(out, "  {ERROR}refused{ERROR:#}   {}", counted(report.failed.len() as u64, "row"))?;
         for Failure { username, place, message } in report.failed.iter().take(LISTED) {
-            writeln!(
-                out,
-                "    {} row {}, `{username}`: Infiniti says: {message}",
-                patrons.extract_name(place.extract),
-                place.row
-            )?;
+            let place = match place {
+                Some(place) => format!("{} row {}", patrons.extract_name(place.extract), place.row),
+                None => "leaver".to_owned(),
+            };
+            writeln!(out, "    {place}, `{username}`: Infiniti says: {message}")?;
         }
         write_more(out, report.failed.len(), LISTED)?;
     }
@@ -221,33 +305,6 @@ fn warning_text(patrons: &Patrons, warning: &Warning) -> String {
         names.push_str(", …");
     }
     format!("{what} ({names})")
-}
-
-/// A stop in words, and what to do.
-pub(super) fn stop_text(stop: &Stop) -> (String, String) {
-    match stop {
-        Stop::TooFewRows { extract, rows, min_rows } => (
-            format!(
-                "extract `{extract}` gave {}, and `limits.min_rows` is {}",
-                counted(*rows, "row"),
-                number(*min_rows)
-            ),
-            "look at the query: a new school year, a filter or a lost permission may hide everybody; if so few rows are right, lower `limits.min_rows`".into(),
-        ),
-        Stop::TooManyRejections { rejected, rows, limit } => (
-            format!(
-                "{} of {} {} rejected, and `limits.max_rejections` is {}",
-                number(*rejected),
-                counted(*rows, "row"),
-                if *rejected == 1 { "was" } else { "were" },
-                match limit {
-                    crate::mapping::Limit::Count(count) => number(*count),
-                    crate::mapping::Limit::Percent(percent) => format!("{percent} %"),
-                }
-            ),
-            "`sispush preview` shows every rejected row and why; repair the data or the mapping, or raise the limit".into(),
-        ),
-    }
 }
 
 /// The exit code in a word.

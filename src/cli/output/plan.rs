@@ -1,0 +1,257 @@
+//! A plan, for people.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use super::{WARNING, counted, number};
+use crate::infiniti::contract::{Contract, HeaderSet};
+use crate::mapping::Limit;
+use crate::sync::plan::{Change, Counted, Leaver, Stage, Wait};
+use crate::sync::{Plan, Reason, Scope, Stop, Why};
+
+/// So many usernames, classes or renames stand in a line; the others are counted.
+const NAMED: usize = 5;
+
+/// The plan in a few lines; each patron in one of its own if asked for.
+pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, is_verbose: bool) -> io::Result<()> {
+    writeln!(out, "  plan      {}, {}: {}", plan.id, scope(plan.scope), counts(plan))?;
+    if !plan.left_out.is_empty() {
+        writeln!(
+            out,
+            "  left out  {} (`send: create`): in the first push nobody knows who is new; `--all-new` sends it",
+            names(plan.patrons.contract, plan.left_out)
+        )?;
+    }
+    if !plan.form_classes.is_empty() {
+        let classes: Vec<&str> = plan.form_classes.iter().map(String::as_str).collect();
+        writeln!(
+            out,
+            "  {WARNING}classes{WARNING:#}   {} never sent before: {}; Infiniti creates those it does not know",
+            counted(classes.len() as u64, "form class").replace("classs", "classes"),
+            listed(&classes)
+        )?;
+    }
+    write_leavers(out, plan)?;
+    for rename in plan.renames.iter().take(NAMED) {
+        writeln!(
+            out,
+            "  {WARNING}renamed?{WARNING:#}  `{}` -> `{}`: the same `{}`; {}",
+            rename.old,
+            plan.patrons.key(rename.patron),
+            plan.patrons.contract.rule(rename.header).name,
+            if plan.holds_renames {
+                "looks like a changed username, which needs Infiniti's realignment file; both are held back; `sispush push --renames` sends them"
+            } else {
+                "sent as was asked for"
+            }
+        )?;
+    }
+    if plan.renames.len() > NAMED {
+        writeln!(out, "    … and {} more", number((plan.renames.len() - NAMED) as u64))?;
+    }
+    if is_verbose { write_everybody(out, plan) } else { Ok(()) }
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Delta => "delta",
+        Scope::Full(Why::Asked) => "full",
+        Scope::Full(Why::First) => "full, since there was none before",
+        Scope::Full(Why::Due) => "full, since the last one is longer ago than `full_every`",
+        Scope::Full(Why::MappingChanged) => "full, since the mapping fills other headers than before",
+    }
+}
+
+fn counts(plan: &Plan) -> String {
+    let mut parts = Vec::new();
+    for reason in Reason::ALL {
+        let count = plan.of_reason(reason).count() as u64;
+        if count > 0 {
+            let detail = if reason == Reason::Changed { changed_headers(plan) } else { String::new() };
+            parts.push(format!("{} {}{detail}", number(count), reason_words(reason)));
+        }
+    }
+    let deactivated = plan.deactivations().count() as u64;
+    if deactivated > 0 {
+        parts.push(format!("{} to be deactivated", number(deactivated)));
+    }
+    if plan.unchanged > 0 {
+        parts.push(format!("{} unchanged", number(plan.unchanged)));
+    }
+    if parts.is_empty() { "nobody".to_owned() } else { parts.join(", ") }
+}
+
+pub(super) fn reason_words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::New => "new",
+        Reason::Changed => "changed",
+        Reason::Returned => "back again",
+        Reason::Failed => "refused last time",
+        Reason::Unknown => "of unknown outcome last time",
+        Reason::Resent => "sent again",
+    }
+}
+
+/// ` (formclass 10, emailaddress 2)`, the most frequent first.
+fn changed_headers(plan: &Plan) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for change in plan.of_reason(Reason::Changed) {
+        for header in change.headers.iter() {
+            *counts.entry(plan.patrons.contract.rule(header).name).or_default() += 1;
+        }
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+    let each: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {}", number(*count))).collect();
+    if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) }
+}
+
+fn write_leavers(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
+    if plan.leavers.is_empty() {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    let mut part = |words: &str, is: &dyn Fn(&Leaver) -> bool| {
+        let count = plan.leavers.iter().filter(|leaver| is(leaver)).count() as u64;
+        if count > 0 {
+            parts.push(format!("{} {words}", number(count)));
+        }
+    };
+    part("since tonight", &|leaver| leaver.is_new);
+    part("in grace", &|leaver| matches!(leaver.stage, Stage::Grace { .. }));
+    part("deactivated now", &|leaver| leaver.stage == Stage::Due);
+    part("waiting", &|leaver| leaver.stage == Stage::Waits);
+    part("sent once without an answer, perhaps not in Infiniti", &|leaver| leaver.stage == Stage::Uncertain);
+    let usernames: Vec<&str> = plan.leavers.iter().map(|leaver| leaver.username.as_str()).collect();
+    let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    writeln!(
+        out,
+        "  leavers   {} in Infiniti and no longer in the source{detail} ({})",
+        counted(plan.leavers.len() as u64, "patron"),
+        listed(&usernames)
+    )?;
+    match &plan.wait {
+        Some(Wait::EmptyExtract(extract)) => {
+            writeln!(out, "    nobody is deactivated now, since extract `{extract}` gave no rows")
+        }
+        Some(Wait::NamelessRows(count)) => writeln!(
+            out,
+            "    nobody is deactivated now, since {} without a username may be theirs",
+            counted(*count, "rejected row")
+        ),
+        None => Ok(()),
+    }
+}
+
+fn write_everybody(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
+    for Change { patron, reason, headers, .. } in &plan.changes {
+        let detail =
+            if headers.is_empty() { String::new() } else { format!(": {}", names(plan.patrons.contract, *headers)) };
+        writeln!(out, "    {}, `{}`{detail}", reason_words(*reason), plan.patrons.key(*patron))?;
+    }
+    for leaver in &plan.leavers {
+        writeln!(out, "    {}, `{}`", stage_words(leaver), leaver.username)?;
+    }
+    Ok(())
+}
+
+fn stage_words(leaver: &Leaver) -> String {
+    let day = |time: jiff::Timestamp| time.to_zoned(TimeZone::system()).date();
+    let since = day(leaver.since.timestamp());
+    match leaver.stage {
+        Stage::Reported | Stage::Uncertain => format!("missing since {since}"),
+        Stage::Grace { until } => format!("missing since {since}, to be deactivated from {}", day(until)),
+        Stage::Due => format!("missing since {since}, deactivated now"),
+        Stage::Waits => format!("missing since {since}, waiting"),
+        Stage::Renamed => format!("missing since {since}, renamed"),
+    }
+}
+
+fn names(contract: &Contract, headers: HeaderSet) -> String {
+    headers.iter().map(|header| format!("`{}`", contract.rule(header).name)).collect::<Vec<_>>().join(", ")
+}
+
+fn listed(names: &[&str]) -> String {
+    let mut text = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED {
+        text.push_str(", …");
+    }
+    text
+}
+
+/// A stop in words, and what to do.
+pub(super) fn stop_text(stop: &Stop) -> (String, String) {
+    let whose = |extract: &Option<String>| match extract {
+        Some(extract) => format!("extract `{extract}`"),
+        None => "all extracts together".to_owned(),
+    };
+    match stop {
+        Stop::TooFewRows { extract, rows, min_rows } => (
+            format!("{} gave {}, and `{}` is {}", whose(extract), counted(*rows, "row"), key(stop), number(*min_rows)),
+            format!(
+                "look at the query: a new school year, a filter or a lost permission may hide everybody; if so few rows are right, lower `{}`",
+                key(stop)
+            ),
+        ),
+        Stop::Dropped { extract, before, rows, limit } => (
+            format!(
+                "{} gave {}, {} fewer than in the last good run, and `{}` is {}",
+                whose(extract),
+                counted(*rows, "row"),
+                number(before - rows),
+                key(stop),
+                limit_text(*limit)
+            ),
+            "look at the query: a new school year, a filter or a lost permission may hide people".into(),
+        ),
+        Stop::TooMany { counted: Counted::Rejections, count, of, limit } => (
+            format!(
+                "{} of {} {} rejected, and `{}` is {}",
+                number(*count),
+                counted(*of, "row"),
+                if *count == 1 { "was" } else { "were" },
+                key(stop),
+                limit_text(*limit)
+            ),
+            "`sispush preview` shows every rejected row and why; repair the data or the mapping, or raise the limit"
+                .into(),
+        ),
+        Stop::TooMany { counted: kind, count, of, limit } => {
+            let (what, hint) = match kind {
+                Counted::Creates => {
+                    ("would be created", "make sure that the usernames still look as they do in Infiniti")
+                }
+                Counted::Updates => {
+                    ("would be changed", "at a new school year that may be right; otherwise look at the query")
+                }
+                Counted::Deactivations | Counted::Rejections => {
+                    ("would be deactivated", "look at the query: a new school year or a filter may hide people")
+                }
+            };
+            let base = match limit {
+                Limit::Count(_) => String::new(),
+                Limit::Percent(_) => format!(" beside {} that Infiniti has accepted", number(*of)),
+            };
+            (
+                format!("{} {what}{base}, and `{}` is {}", counted(*count, "patron"), key(stop), limit_text(*limit)),
+                format!("{hint}; `sispush diff --verbose` lists everybody"),
+            )
+        }
+    }
+}
+
+fn key(stop: &Stop) -> String {
+    match stop {
+        Stop::TooFewRows { extract: Some(_), .. } => "min_rows".to_owned(),
+        _ => format!("limits.{}", stop.code()),
+    }
+}
+
+fn limit_text(limit: Limit) -> String {
+    match limit {
+        Limit::Count(count) => number(count),
+        Limit::Percent(percent) => format!("{percent} %"),
+    }
+}

@@ -1,0 +1,280 @@
+//! The promises of the README, one test each, named after what is promised. Cut and killed runs are in `torture.rs`,
+//! the plans of random histories in `src/sync/plan/tests.rs`; whatever goes wrong in words is in `faults.rs`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
+mod support;
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
+
+use support::context::{PASSWORD, TestContext};
+
+/// A target that must not be contacted: its listener tells whether anybody came.
+struct Silent {
+    listener: TcpListener,
+    context: TestContext,
+}
+
+impl Silent {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let context = TestContext::with_target(&format!("http://{}", listener.local_addr().unwrap()));
+        Self { listener, context }
+    }
+
+    /// Whether nobody has connected so far.
+    fn is_untouched(&self) -> bool {
+        matches!(self.listener.accept(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
+#[test]
+fn promise_1_nothing_leaves_without_push() {
+    let silent = Silent::new();
+    silent.context.students(20).mapping("mode: delta\n");
+    for arguments in [
+        &["check", "school.yaml"][..],
+        &["preview", "school.yaml"],
+        &["diff", "school.yaml"],
+        &["diff", "--full", "--all-new", "school.yaml"],
+        &["push", "--dry-run", "school.yaml"],
+        &["state", "show", "school.yaml"],
+        &["state", "rebase", "school.yaml"],
+    ] {
+        let told = silent.context.run(arguments);
+        assert!(told.starts_with("exit code 0\n") || arguments[0] == "state", "{arguments:?}: {told}");
+        assert!(silent.is_untouched(), "{arguments:?} connected to the target");
+    }
+    assert!(!silent.context.path(".local").exists(), "a rehearsal made a state");
+}
+
+/// Every limit, each with a school that is over it.
+#[test]
+fn promise_2_over_a_limit_zero_bytes_are_sent() {
+    const BARCODES: &str = "UPDATE students SET barcode = 'X' || barcode";
+    let cases = [
+        ("min_rows", "limits: { min_rows: 21 }", ""),
+        ("min_rows_in_all", "limits: { min_rows_in_all: 21 }", ""),
+        (
+            "max_rejections",
+            "limits: { max_rejections: 5 }",
+            "UPDATE students SET email = 'x' WHERE login < 'student0007'",
+        ),
+        ("max_drop", "limits: { max_drop: 30% }", "DELETE FROM students WHERE login < 'student0008'"),
+        (
+            "max_creates",
+            "limits: { max_creates: 20% }",
+            "INSERT INTO students SELECT 'new' || login, given, family, email, year, 'N' || barcode, form FROM students LIMIT 6",
+        ),
+        ("max_updates", "limits: { max_updates: 75% }", BARCODES),
+        (
+            "max_deactivations",
+            "leavers: { action: deactivate, after: 0d }\nlimits: { max_drop: 100%, max_deactivations: 30% }",
+            "DELETE FROM students WHERE login < 'student0008'",
+        ),
+    ];
+    for (limit, settings, night) in cases {
+        let accepting = TestContext::with_sandbox(&[]);
+        let silent = Silent::new();
+        accepting.students(20).mapping("mode: delta\n");
+        // What is known was accepted at another address: the book is given the silent one's.
+        assert!(accepting.run(&["push", "--state", "state.db", "school.yaml"]).starts_with("exit code 0\n"));
+        let target = format!("http://{}/", silent.listener.local_addr().unwrap());
+        let store = rusqlite::Connection::open(accepting.path("state.db")).unwrap();
+        store.execute("UPDATE books SET target = ?", [&target]).unwrap();
+        drop(store);
+        fs::copy(accepting.path("state.db"), silent.context.path("state.db")).unwrap();
+        silent.context.students(20).mapping(&format!("mode: delta\n{settings}\n"));
+        if !night.is_empty() {
+            silent.context.sis(night);
+        }
+        let told = silent.context.run(&["push", "--state", "state.db", "school.yaml"]);
+        assert!(told.starts_with("exit code 5\n") && told.contains(limit), "{limit}: {told}");
+        assert!(silent.is_untouched(), "{limit}: something was sent");
+    }
+}
+
+/// A batch is cut after so many bytes, again and again; whatever night comes next ends the work.
+#[test]
+fn promise_3_a_push_that_was_cut_is_finished_by_the_next() {
+    for bytes in [1, 100, 300, 500, 700, 900] {
+        let context = TestContext::with_sandbox(&[&format!("cut-uploadx1={bytes}")]);
+        context.students(20).mapping("mode: delta\n");
+        let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+        context.write("school.yaml", mapping.replace("  username: autoimport", "  username: autoimport\n  retries: 0"));
+        let told = context.run(&["push", "school.yaml"]);
+        assert!(told.starts_with("exit code 4\n"), "{bytes}: {told}");
+        assert!(context.run(&["push", "school.yaml"]).starts_with("exit code 0\n"), "{bytes}");
+        assert_eq!(context.sandbox().patrons().len(), 20, "{bytes}");
+        assert!(context.run(&["diff", "school.yaml"]).contains("delta: 20 unchanged"), "{bytes}");
+    }
+}
+
+/// Infiniti imports every row and answers something that says less: nothing of it counts.
+#[test]
+fn promise_4_a_row_counts_as_accepted_only_if_infiniti_said_so() {
+    for fault in ["cut", "badjson", "miscount", "html", "500"] {
+        let context = TestContext::with_sandbox(&[&format!("{fault}x1")]);
+        context.students(5).mapping("mode: delta\n");
+        let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+        context.write("school.yaml", mapping.replace("  username: autoimport", "  username: autoimport\n  retries: 0"));
+        let told = context.run(&["push", "school.yaml"]);
+        assert!(told.starts_with("exit code 4\n") && told.contains("accepted  0 rows"), "{fault}: {told}");
+        let export = context.run(&["state", "export", "school.yaml"]);
+        assert_eq!(export.matches(",never accepted,,unknown,").count(), 5, "{fault}: {export}");
+        let told = context.run(&["push", "school.yaml"]);
+        assert!(
+            told.contains("5 of unknown outcome last time") && told.contains("accepted  5 rows"),
+            "{fault}: {told}"
+        );
+    }
+}
+
+#[test]
+fn promise_5_the_rehearsed_plan_is_the_plan_carried_out() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(30).mapping("mode: delta\n");
+    let plan = |arguments: &[&str]| -> serde_json::Value {
+        let output = context.output(&[arguments, &["--format", "json", "school.yaml"]].concat());
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        value["mappings"][0].clone()
+    };
+    for night in [
+        "SELECT 1",
+        "UPDATE students SET form = '8B' WHERE year = 2031; DELETE FROM students WHERE login = 'student0009'",
+        "INSERT INTO students VALUES ('new', 'New', 'Comer', NULL, 2031, '99', '7A'); UPDATE students SET email = NULL WHERE year = 2032",
+        "SELECT 1",
+    ] {
+        if night != "SELECT 1" {
+            context.sis(night);
+        }
+        let before = context.sandbox().requests().len();
+        let (rehearsed, dry_run) = (plan(&["diff"]), plan(&["push", "--dry-run"]));
+        let pushed = plan(&["push"]);
+        assert_eq!(rehearsed["plan"], pushed["plan"], "{night}");
+        assert_eq!(rehearsed["plan"], dry_run["plan"], "{night}");
+        let requests = context.sandbox().requests();
+        let sent: usize = requests[before..].iter().map(|request| request.rows).sum();
+        assert_eq!(rehearsed["rows_to_send"], sent, "{night}");
+        assert_eq!(rehearsed["batches"], requests.len() - before, "{night}");
+    }
+}
+
+/// The state is a file that lies about for years: of a pupil it holds the username, and nothing else.
+#[test]
+fn promise_6_no_value_and_no_secret_is_in_the_state() {
+    let context = TestContext::with_sandbox(&["rejectx1=student0002"]);
+    context
+        .students(3)
+        .sis("UPDATE students SET given = 'canary-given', family = 'canary-family', email = 'canary@school.example'");
+    context.mapping("mode: delta\n");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let mapping =
+        mapping.replace("      formclass: form\n", "      formclass: form\n      password: { value: canary-first }\n");
+    context.write("school.yaml", &mapping);
+    context.run(&["push", "school.yaml"]);
+    context.sis("UPDATE students SET form = 'canary-form' WHERE login = 'student0001'");
+    let output = context.output(&["push", "school.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut looked = 0;
+    for entry in fs::read_dir(context.path(".local/state/sispush")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        for secret in ["canary", PASSWORD, "Given1", "@school.example", "2031"] {
+            assert!(!text.contains(secret), "`{secret}` is in {}", path.display());
+        }
+        looked += usize::from(text.contains("student0001"));
+    }
+    assert!(looked > 0, "no file of the state was found");
+}
+
+/// What the target gets is compared byte by byte; the boundary of the upload differs from run to run.
+#[test]
+fn promise_8_equal_rows_give_equal_bytes() {
+    let bodies: Vec<String> = ["", "CREATE TABLE other AS SELECT * FROM students ORDER BY barcode DESC; DROP TABLE students; ALTER TABLE other RENAME TO students"]
+        .iter()
+        .map(|shuffle| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let context = TestContext::with_target(&format!("http://{}", listener.local_addr().unwrap()));
+            context.students(300).sis("UPDATE students SET email = NULL WHERE year = 2031").mapping("");
+            if !shuffle.is_empty() {
+                context.sis(shuffle);
+            }
+            let server = std::thread::spawn(move || uploads(&listener));
+            let told = context.run(&["push", "--state", "none", "school.yaml"]);
+            assert!(told.starts_with("exit code 0\n"), "{told}");
+            server.join().unwrap()
+        })
+        .collect();
+    assert!(bodies[0].len() > 10_000 && bodies[0].matches("username,").count() == 2, "{}", bodies[0].len());
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+/// The CSVs of two uploads, each answered as if all were well.
+fn uploads(listener: &TcpListener) -> String {
+    let mut csv = String::new();
+    let mut uploads = 0;
+    while uploads < 2 {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let text = String::from_utf8_lossy(&received).into_owned();
+            let is_whole = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
+                let length = head
+                    .lines()
+                    .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+                length.is_some_and(|length| length.parse() == Ok(body.len()))
+            });
+            if is_whole {
+                let (_, body) = text.split_once("\r\n\r\n").unwrap();
+                let (_, rows) = body.split_once("\r\n\r\n").unwrap();
+                let (rows, _) = rows.rsplit_once("\r\n--").unwrap();
+                csv.push_str(rows);
+                let count = rows.matches("\r\n").count() - 1;
+                let answer = format!(
+                    r#"{{"success":true,"summary":"{count} users processed. {count} users created. 0 users updated. 0 users failed."}}"#
+                );
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
+                    answer.len()
+                )
+                .unwrap();
+                uploads += 1;
+                received.clear();
+                if uploads == 2 {
+                    break;
+                }
+            }
+            match stream.read(&mut buffer) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => received.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+    csv
+}
+
+#[test]
+fn promise_9_a_blank_clears_nothing_unless_the_mapping_says_so() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(2).mapping("mode: delta\n");
+    context.run(&["push", "school.yaml"]);
+    context.sis("UPDATE students SET email = NULL, form = '' WHERE login = 'student0001'");
+    for arguments in [&["push", "school.yaml"][..], &["push", "--full", "school.yaml"]] {
+        assert!(context.run(arguments).starts_with("exit code 0\n"));
+        let first = &context.sandbox().patrons()[0];
+        assert_eq!((first["emailaddress"].as_str(), first["formclass"].as_str()), ("student0001@school.example", "7A"));
+    }
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context
+        .write("school.yaml", mapping.replace("emailaddress: email", "emailaddress: { column: email, default: \"\" }"));
+    context.run(&["push", "school.yaml"]);
+    let first = &context.sandbox().patrons()[0];
+    assert_eq!((first.get("emailaddress").map_or("", String::as_str), first["formclass"].as_str()), ("", "7A"));
+}
