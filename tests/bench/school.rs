@@ -36,6 +36,8 @@ pub(crate) struct Source {
     password: Option<String>,
     /// Writes `out.csv` with the database's own client.
     extract: String,
+    /// Runs the SQL that it reads.
+    client: Vec<String>,
 }
 
 impl School {
@@ -102,6 +104,7 @@ impl School {
             name: "SQLite",
             url: format!("sqlite:{}", path.display()),
             password: None,
+            client: vec!["sqlite3".to_owned(), path.display().to_string()],
             extract: format!("sqlite3 -csv -header {} '{}' > out.csv", path.display(), self.query()),
         }
     }
@@ -112,6 +115,7 @@ impl School {
         run(Command::new("psql").args(["-q", "-v", "ON_ERROR_STOP=1", &url]), &script);
         Source {
             name: "PostgreSQL",
+            client: vec!["psql".to_owned(), "-q".to_owned(), url.clone()],
             extract: format!("psql -q '{url}' -c \"\\\\copy ({}) TO 'out.csv' CSV HEADER\"", self.query()),
             url,
             password: None,
@@ -130,6 +134,7 @@ impl School {
             name: "MariaDB",
             url: format!("mariadb://{user}@127.0.0.1:{port}/bench"),
             password: Some(password.to_owned()),
+            client: vec!["sh".to_owned(), "-c".to_owned(), client.clone()],
             extract: format!("{client} --quick -B -e '{}' > out.csv", self.query()),
         }
     }
@@ -155,6 +160,25 @@ impl Source {
     pub(crate) fn by_hand(&self, folder: &Path, port: u16) -> String {
         format!(
             "cd {}; {}; curl -sSf -u u:p -F file=@out.csv http://127.0.0.1:{port}/api/import/users",
+            folder.display(),
+            self.extract
+        )
+    }
+}
+
+impl Source {
+    /// Gives one patron in a hundred another form class; returns how many that are.
+    pub(crate) fn change(&self, school: &School, night: usize) -> usize {
+        let sql = format!("UPDATE school_{} SET formclass = 'N{night}' WHERE librarybarcode LIKE '%00';", school.rows);
+        let (program, arguments) = self.client.split_first().expect("a program");
+        run(Command::new(program).args(arguments), &sql);
+        school.rows.div_ceil(100)
+    }
+
+    /// The hand-made way to what changed since last night: extract, sort, and compare with last night's file.
+    pub(crate) fn nights_by_hand(&self, folder: &Path) -> String {
+        format!(
+            "cd {}; {}; export LC_ALL=C; sort -o new.csv out.csv; touch old.csv; comm -13 old.csv new.csv > changes.csv; mv new.csv old.csv",
             folder.display(),
             self.extract
         )
