@@ -184,7 +184,7 @@ fn promise_6_no_value_and_no_secret_is_in_the_state() {
         let path = entry.unwrap().path();
         let Ok(bytes) = fs::read(&path) else { continue };
         let text = String::from_utf8_lossy(&bytes);
-        for secret in ["canary", PASSWORD, "Given1", "@school.example", "2031"] {
+        for secret in ["canary", PASSWORD, "Given1", "@school.example", "2031", "000001"] {
             assert!(!text.contains(secret), "`{secret}` is in {}", path.display());
         }
         looked += usize::from(text.contains("student0001"));

@@ -135,7 +135,8 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     };
     add("left_out", names(plan.left_out));
     add("plan", plan_object(plan, &names));
-    add("stops", plan.stops.iter().map(|stop| json!({ "limit": stop.code(), "message": stop_text(stop).0 })).collect());
+    add("stops", plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
+    add("limits_exceeded", plan.stops.iter().map(|stop| Value::from(stop.code())).collect());
     if let Some(approved) = &planned.other_approval {
         add("other_approval", approved.clone().into());
     }
