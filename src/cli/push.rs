@@ -263,6 +263,7 @@ impl Job<'_> {
                 key: state.key(),
                 revision: state.revision(),
                 facts: state.facts().clone(),
+                is_kept: true,
             },
             None => Known::nothing(),
         };

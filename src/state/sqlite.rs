@@ -153,7 +153,7 @@ impl Sqlite {
     fn prepare(&self) -> Result<(), StateError> {
         // FULL: a receipt that is written must survive the power going. The log goes into the file when the store is
         // closed, at the latest when it has grown to 400 MB: pages that a run writes twice are copied once.
-        let pragmas = "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 100000;
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 100000;
             PRAGMA foreign_keys = ON";
         self.connection.execute_batch(pragmas).map_err(|error| self.failed(error))
     }

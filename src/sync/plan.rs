@@ -158,12 +158,20 @@ pub struct Known {
     pub revision: i64,
     /// About the mapping as a whole.
     pub facts: Facts,
+    /// Whether there is a state that keeps the facts of this run.
+    pub is_kept: bool,
 }
 
 impl Known {
     /// Without a state, or with one that has not heard of the mapping.
     pub fn nothing() -> Self {
-        Self { accepted: Accepted::default(), key: Key::stored([0; 16]), revision: 0, facts: Facts::default() }
+        Self {
+            accepted: Accepted::default(),
+            key: Key::stored([0; 16]),
+            revision: 0,
+            facts: Facts::default(),
+            is_kept: false,
+        }
     }
 }
 
@@ -224,7 +232,8 @@ impl Plan {
         // Whoever has never pushed would be told of every class.
         let is_first = known.facts.form_classes.is_empty();
         let mut new_classes = Vec::new();
-        for (print, name) in form_classes(&patrons, &known.key, &changes) {
+        let classes = if known.is_kept { form_classes(&patrons, &known.key, &changes) } else { BTreeMap::new() };
+        for (print, name) in classes {
             if facts.form_classes.insert(print) && !is_first {
                 new_classes.push(name);
             }

@@ -109,9 +109,19 @@ pub(super) fn make(
         }
     };
     // Neighbours often fill the same headers: the map is asked once a run of them.
-    for run in changes.chunk_by(|a, b| group(a) == group(b)) {
-        let Some(first) = run.first() else { continue };
-        groups.entry(group(first)).or_default().extend(run.iter().map(|change| change.patron));
+    let mut run: Vec<u32> = Vec::new();
+    let mut of = None;
+    for change in changes {
+        let next = group(change);
+        if of != Some(next)
+            && let Some(of) = of.replace(next)
+        {
+            groups.entry(of).or_default().append(&mut run);
+        }
+        run.push(change.patron);
+    }
+    if let Some(of) = of {
+        groups.entry(of).or_default().append(&mut run);
     }
     let mut batches = Vec::new();
     for ((kind, headers), rows) in groups {

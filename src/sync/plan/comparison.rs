@@ -59,6 +59,10 @@ impl<'p> Comparison<'p> {
             .collect();
         let mut next = entries.next();
         for patron in self.patrons.order() {
+            if next.is_none() {
+                self.unknown(*patron);
+                continue;
+            }
             let fingerprint = self.known_as.key.fingerprint(self.patrons.digest(*patron));
             loop {
                 let Some(entry) = next else {

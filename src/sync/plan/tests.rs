@@ -310,6 +310,7 @@ impl Book {
             key: Key::stored(KEY),
             revision: self.revision,
             facts: self.facts.clone(),
+            is_kept: true,
         }
     }
 
