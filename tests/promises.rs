@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use support::context::{PASSWORD, TestContext};
@@ -126,6 +126,48 @@ fn promise_3_a_push_that_was_cut_is_finished_by_the_next() {
         assert_eq!(context.sandbox().patrons().len(), 20, "{bytes}");
         assert!(context.run(&["diff", "school.yaml"]).contains("delta: 20 unchanged"), "{bytes}");
     }
+}
+
+/// Infiniti got a row and the run was killed before the answer; then the source has the old value again. Compared with what
+/// was accepted nothing has changed, and yet Infiniti holds something else.
+#[test]
+fn promise_3_a_row_that_was_sent_without_an_answer_is_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let context = TestContext::with_target(&format!("http://{}", listener.local_addr().unwrap()));
+    context.students(3).mapping("mode: delta\n");
+    let received = Arc::new(Mutex::new(String::new()));
+    let (server, is_silent) = (Arc::clone(&received), Arc::new(AtomicBool::new(false)));
+    let silent = Arc::clone(&is_silent);
+    std::thread::spawn(move || {
+        for visitor in listener.incoming().flatten() {
+            if silent.load(Ordering::SeqCst) {
+                let mut visitor = visitor;
+                let mut first = [0];
+                // It comes this far, and no further.
+                visitor.read_exact(&mut first).ok();
+                silent.store(false, Ordering::SeqCst);
+                std::mem::forget(visitor);
+            } else {
+                uploads(visitor, &server);
+            }
+        }
+    });
+    assert!(context.run(&["push", "school.yaml"]).starts_with("exit code 0\n"));
+    context.sis("UPDATE students SET given = 'Other' WHERE login = 'student0002'");
+    is_silent.store(true, Ordering::SeqCst);
+    let mut child = context.command(&["push", "school.yaml"]).spawn().unwrap();
+    while is_silent.load(Ordering::SeqCst) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    context.sis("UPDATE students SET given = 'Given2' WHERE login = 'student0002'");
+    received.lock().unwrap().clear();
+    let told = context.run(&["push", "school.yaml"]);
+    assert!(told.contains("delta: 1 of unknown outcome last time, 2 unchanged"), "{told}");
+    assert!(received.lock().unwrap().contains("student0002,Y,N,Given2"), "{told}");
+    assert!(context.run(&["push", "school.yaml"]).contains("delta: 3 unchanged"));
 }
 
 /// Infiniti imports every row and answers something that says less: nothing of it counts.
