@@ -7,7 +7,7 @@ mod limits;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,8 +58,6 @@ pub struct Plan {
     pub stops: Vec<Stop>,
     /// Headers that are left out since nobody is known to be new.
     pub left_out: HeaderSet,
-    /// How many active patrons the state knows.
-    pub known: u64,
     /// Whether everybody was sent once before.
     pub has_baseline: bool,
     /// The facts that hold once all of it is done.
@@ -196,12 +194,13 @@ impl Plan {
             mut changes, unchanged, mut leavers, returned, forgotten, known: known_count, entries, ..
         } = comparison;
         let renames = leavers::find_renames(&patrons, &known.key, &changes, &mut leavers);
+        let doubtful: HashSet<u32> = renames.iter().map(|rename| rename.patron).collect();
         match asked.renames {
-            Renames::Hold => changes.retain(|change| renames.iter().all(|rename| rename.patron != change.patron)),
+            Renames::Hold => changes.retain(|change| !doubtful.contains(&change.patron)),
             Renames::Realigned => {
-                leavers.retain(|leaver| renames.iter().all(|rename| rename.old != leaver.username));
+                leavers.retain(|leaver| leaver.stage != Stage::Renamed);
                 for change in &mut changes {
-                    change.is_known |= renames.iter().any(|rename| rename.patron == change.patron);
+                    change.is_known |= doubtful.contains(&change.patron);
                 }
             }
             Renames::Separate => {}
@@ -254,7 +253,6 @@ impl Plan {
             batches,
             stops,
             left_out,
-            known: known_count,
             has_baseline: known.facts.has_baseline,
             facts,
             forgotten,

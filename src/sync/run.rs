@@ -13,6 +13,7 @@ use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scop
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Target, TargetError};
+use crate::infiniti::fingerprint::Key;
 use crate::infiniti::value::RowPlace;
 use crate::state::layer::{Active, Moment, Page, Patch, Prints, StandingPatch, compare_keys, pages};
 use crate::state::{Outcome, State, StateError};
@@ -313,7 +314,7 @@ pub(super) fn arrivals<'p>(
     plan: &'p Plan,
     content: &'p Content,
     outcomes: &'p [RowOutcome],
-    key: crate::infiniti::fingerprint::Key,
+    key: Key,
 ) -> impl Iterator<Item = Page> + Send + 'p {
     let at = Moment::from(Timestamp::now());
     let mut prints = Prints::default();

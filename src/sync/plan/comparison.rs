@@ -59,16 +59,12 @@ impl<'p> Comparison<'p> {
             .collect();
         let mut next = entries.next();
         for patron in self.patrons.order() {
-            if next.is_none() {
-                self.unknown(*patron);
-                continue;
-            }
-            let fingerprint = self.known_as.key.fingerprint(self.patrons.digest(*patron));
             loop {
                 let Some(entry) = next else {
                     self.unknown(*patron);
                     break;
                 };
+                let fingerprint = self.known_as.key.fingerprint(self.patrons.digest(*patron));
                 // The same fingerprint is the same row, so the same username: a look at the names is spared.
                 let is_same = matches!(entry.standing, Standing::Active(active) if active.fingerprint == fingerprint);
                 let order =
