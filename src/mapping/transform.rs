@@ -165,7 +165,9 @@ mod tests {
         fn title_changes_nothing_but_case(value in "\\PC{0,30}") {
             let mut out = String::new();
             Transform::Title.apply(&value, &mut out);
-            prop_assert_eq!(out.to_uppercase(), value.to_lowercase().to_uppercase());
+            // Some letters, such as the Kelvin sign, are upper case as they are, and another letter once they were lower case.
+            let folded = |text: &str| text.to_lowercase().to_uppercase();
+            prop_assert_eq!(folded(&out), folded(&value));
         }
     }
 }
