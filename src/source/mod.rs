@@ -24,6 +24,7 @@ mod postgres;
 pub mod row;
 mod sqlite;
 mod sqlserver;
+pub mod table;
 mod tls;
 
 use futures_util::future::BoxFuture;
