@@ -23,7 +23,7 @@ pub enum ExitCode {
     Source,
     /// The target failed, or its answer is unknown.
     Target,
-    /// Stopped by a limit; nothing was sent.
+    /// Stopped by a limit, or by an expectation that does not hold; nothing was sent.
     Stopped,
     /// The state failed, or another run holds the lock.
     State,

@@ -94,7 +94,7 @@ fn start_of_meaning(code: ExitCode) -> &'static str {
         ExitCode::Usage => "bad arguments or mapping",
         ExitCode::Source => "the source failed",
         ExitCode::Target => "the target failed, or its answer is unknown",
-        ExitCode::Stopped => "stopped by a limit",
+        ExitCode::Stopped => "stopped by a limit, or by an expectation",
         ExitCode::State => "the state cannot be read or written",
         ExitCode::Interrupted => "interrupted",
     }

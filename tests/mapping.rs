@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 use sispush::infiniti::contract::{Presence, USERS};
 use sispush::mapping::{
-    self, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode, Proxy, Send, Severity,
-    StateLocation, keys,
+    self, Check, Consequence, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode, Proxy,
+    Send, Severity, StateLocation, keys,
 };
 use sispush::source::{Encryption, Engine};
 
@@ -129,6 +129,23 @@ fn every_key_arrives() {
     let StateLocation::Postgres(state) = &mapping.state else { panic!("{:?}", mapping.state) };
     assert_eq!((state.engine, state.host.as_str(), state.port), (Engine::Postgres, "db.example.local", Some(5433)));
     assert_eq!(state.password.as_ref().unwrap().expose_secret(), "${STATE_PASSWORD}");
+
+    let expected: Vec<_> = mapping.expect.iter().map(|one| (one.line, one.consequence, one.to_string())).collect();
+    let at = mapping.expect[0].line;
+    let stop = |line, words: &str| (at + line, Consequence::Stop, words.to_owned());
+    assert_eq!(
+        expected,
+        [
+            stop(0, "rows of `students`: at least 400"),
+            (at + 1, Consequence::Warn, "`formclass` is filled for at least 95 %".to_owned()),
+            stop(2, "`formclass` has no new values"),
+            stop(3, "`graduationyear` of `students` is 2026 to 2040.5"),
+            stop(4, "patron `jane.doe` has the expected `enabled`, `preferredname`"),
+            stop(5, "the data are fresh"),
+        ]
+    );
+    let Check::Freshness { warn_after, error_after, .. } = &mapping.expect[5].check else { panic!() };
+    assert_eq!((*warn_after, *error_after), (Some(Duration::from_hours(24)), Some(Duration::from_hours(36))));
 
     let [students, staff] = mapping.users.as_slice() else { panic!() };
     assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));

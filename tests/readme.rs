@@ -213,6 +213,24 @@ fn what_a_mistake_looks_like_is_shown() {
     compare_output("output: check", &context.run(&["check", "school.yaml"]));
 }
 
+#[test]
+fn what_a_test_prints_is_shown() {
+    let server = TdsServer::start();
+    server.execute(SCHOOL);
+    let context = TestContext::new();
+    let blocks = blocks(README);
+    let text = |mark: &str, has: &str| {
+        let block = blocks.iter().find(|block| block.mark == mark && block.text.contains(has)).unwrap();
+        block.text.clone()
+    };
+    let real = [("@sis.example.local/", format!("@127.0.0.1:{}/", server.port()))];
+    let school = replaced(&text("file: school.yaml", ""), &real) + &text("lines: school.yaml", "expect:");
+    context.write("school.yaml", school);
+    let password = tds::PASSWORD.replace('"', "\\\"");
+    write_secrets(&context, &format!("SIS_PASSWORD=\"{password}\"\n"));
+    compare_output("output: test", &context.run(&["test", "school.yaml"]));
+}
+
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
 fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);

@@ -26,7 +26,7 @@ Exit codes:
   2    bad arguments or mapping; nothing was contacted
   3    the source failed; nothing was sent
   4    the target failed, or its answer is unknown
-  5    stopped by a limit; nothing was sent
+  5    stopped by a limit, or by an expectation that does not hold; nothing was sent
   6    the state cannot be read or written, or another run of the mapping is under way
   130  interrupted
 
@@ -61,6 +61,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Read the SIS and show the patrons as they would be sent, and the rejected rows; send nothing.
     Preview(PreviewArgs),
+    /// Read the SIS and see whether what the mapping expects of the data holds; send nothing.
+    Test(TestArgs),
     /// Read the SIS and show what a push would do: who is new, which headers changed, who left; send nothing.
     Diff(PlanArgs),
     /// Read the SIS and send the patrons to Infiniti.
@@ -109,6 +111,21 @@ pub(super) struct PreviewArgs {
     /// Format of the patrons.
     #[arg(long, value_enum, default_value_t = PreviewFormatArg::Table)]
     pub(super) format: PreviewFormatArg,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TestArgs {
+    /// Mapping files, or folders of `.yaml` and `.yml` files.
+    #[arg(required = true, value_name = "MAPPING")]
+    pub(super) mappings: Vec<PathBuf>,
+    /// Format of the results.
+    #[arg(long, value_enum, default_value_t = TestFormatArg::Text)]
+    pub(super) format: TestFormatArg,
+    /// Also show the first values that break an expectation: they are pupils' data.
+    #[arg(long)]
+    pub(super) show_values: bool,
+    #[command(flatten)]
+    pub(super) state: StateArg,
 }
 
 /// What a plan is made of: the same for a rehearsal and for a push.
@@ -261,6 +278,17 @@ pub(super) enum PreviewFormatArg {
     Csv,
     /// JSON, with passwords masked.
     Json,
+}
+
+/// How the results of a test are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum TestFormatArg {
+    /// For people.
+    Text,
+    /// For programs; names of fields stay the same.
+    Json,
+    /// For build servers: one test suite a mapping, one test case an expectation.
+    Junit,
 }
 
 /// How log lines look.

@@ -9,6 +9,7 @@ mod preview;
 mod push;
 mod sandbox;
 mod state;
+mod test;
 
 use std::future::Future;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = start_logging(&cli).and_then(|()| match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
         Command::Preview(args) => until_interrupted(|_| preview::run(args, output.clone())),
+        Command::Test(args) => until_interrupted(|_| test::run(args, output.clone())),
         Command::Diff(args) => {
             let is_verbose = cli.global.verbose > 0;
             until_interrupted(|interrupt| push::diff(args, is_verbose, interrupt, output.clone()))

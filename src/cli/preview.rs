@@ -6,7 +6,7 @@ use super::args::{PreviewArgs, PreviewFormatArg};
 use super::output::Output;
 use crate::error::{Error, ExitCode};
 use crate::mapping::Mapping;
-use crate::sync::{self, Progress};
+use crate::sync::{self, Progress, Wanted};
 
 pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCode, Error> {
     let mut mapping = Mapping::load(&args.mapping)?;
@@ -15,7 +15,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     let mapping = Arc::new(mapping);
     let progress = Arc::new(Progress::default());
     let shown = output.progress(&progress);
-    let extraction = sync::extract(&mapping, args.limit, false, &progress).await;
+    let extraction = sync::extract(&mapping, Wanted { most: args.limit, ..Wanted::default() }, &progress).await;
     shown.finish();
     let patrons = extraction?.patrons;
     match args.format {

@@ -15,7 +15,7 @@ use crate::infiniti::Target;
 use crate::mapping::{self, Hold, Mapping, Mode, StateLocation};
 use crate::state::{Identity, Run as RunRecord, State};
 use crate::sync::plan::Renames;
-use crate::sync::{self, Asked, Extraction, Interrupt, Known, Plan, Progress, Report};
+use crate::sync::{self, Asked, Extraction, Interrupt, Known, Plan, Progress, Report, Wanted, expect};
 
 /// How far a push came with one mapping.
 #[derive(Debug)]
@@ -256,7 +256,8 @@ impl Job<'_> {
         let progress = Arc::new(Progress::default());
         let shown = output.progress(&progress);
         tracing::info!(mapping = mapping.name, source = %mapping.source, "reading");
-        let Extraction { patrons, elapsed: read } = sync::extract(mapping, None, true, &progress).await?;
+        let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
+        let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let known = match &mut state {
             Some(state) => Known {
                 accepted: state.accepted().await?,
@@ -267,7 +268,8 @@ impl Job<'_> {
             },
             None => Known::nothing(),
         };
-        let plan = Plan::new(patrons, mapping, &known, self.task.asked, self.started_at);
+        let judged = expect::judge(&patrons, mapping, (&known.facts, &known.key), &times, self.started_at);
+        let plan = Plan::new(patrons, mapping, &known, judged, self.task.asked, self.started_at);
         // A million patrons' worth of memory, which sending needs.
         drop(known);
         tracing::info!(

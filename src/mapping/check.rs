@@ -1,5 +1,6 @@
 //! From a tree to a mapping, or to every problem found.
 
+mod expect;
 mod extract;
 mod rule;
 mod scalar;
@@ -22,7 +23,7 @@ use super::keys;
 use super::load;
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
-use super::{Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
+use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
 use crate::source::{Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
@@ -37,6 +38,7 @@ pub(super) struct Checked {
     pub(super) hold: Vec<Hold>,
     pub(super) state: StateLocation,
     pub(super) limits: Limits,
+    pub(super) expect: Vec<Expectation>,
     pub(super) references: Vec<(Reference, Range<usize>)>,
     pub(super) source_span: Range<usize>,
     pub(super) target_span: Range<usize>,
@@ -88,6 +90,7 @@ impl Checker<'_> {
         let leavers = self.leavers(section.get("leavers"), has_state);
         let hold = self.hold(section.get("hold"));
         let limits = self.limits(section.get("limits"));
+        let expect = self.expect(section.get("expect"), users.as_deref(), has_state);
         let (target, proxy_span) = target?;
         Some(Checked {
             name: name?,
@@ -100,6 +103,7 @@ impl Checker<'_> {
             hold: hold?,
             state: state?,
             limits: limits?,
+            expect: expect?,
             references: std::mem::take(&mut self.references),
             source_span: source_field?.key_span.clone(),
             target_span: target_field?.key_span.clone(),

@@ -57,6 +57,10 @@ pub enum Kind {
     Group(&'static Shape),
     /// A list of groups of keys.
     List(&'static Shape),
+    /// A number, perhaps with a fraction.
+    Number,
+    /// A list of texts.
+    Texts,
     /// From names to texts.
     Table,
     /// From headers to rules.
@@ -115,12 +119,17 @@ pub static ROOT: Shape = Shape {
         key("hold", Kind::List(&HOLD), "days on which nothing is sent"),
         key("limits", Kind::Group(&LIMITS), "what stops a push before anything is sent"),
         key(
+            "expect",
+            Kind::List(&EXPECT),
+            "what must hold of the data: checked by `sispush test` and before every push",
+        ),
+        key(
             "state",
             Kind::Secret,
             "where it is kept what Infiniti has accepted: a file, `postgres://user@host/database`, or `none`; without it the platform's usual place",
         ),
     ],
-    later: &["expect", "notify", "contacts", "images", "groups"],
+    later: &["notify", "contacts", "images", "groups"],
 };
 
 /// `source`.
@@ -256,6 +265,76 @@ pub static LIMITS: Shape = Shape {
     later: &[],
 };
 
+/// An item of `expect`.
+pub static EXPECT: Shape = Shape {
+    path: "expect[]",
+    keys: &[
+        key("extract", Kind::Text, "only rows and patrons of this query; without it those of all"),
+        key("header", Kind::Text, "the header whose values are looked at, as they would be sent; blanks are left out"),
+        key(
+            "rows",
+            Kind::Group(&ROWS),
+            "how many rows there may be; exactly one of this and the keys from here to `freshness`",
+        ),
+        key("filled", Kind::Limit, "of `header`: at least so many patrons have a value; per cent of the patrons"),
+        key(
+            "matches",
+            Kind::Text,
+            "of `header`: a regular expression that each value matches; `^` and `$` make it the whole value",
+        ),
+        key("one_of", Kind::Texts, "of `header`: each value is one of these"),
+        key("unique", Kind::Switch, "of `header`: no two patrons share a value"),
+        key("range", Kind::Group(&RANGE), "of `header`: each value is a number within these bounds"),
+        key(
+            "no_new_values",
+            Kind::Switch,
+            "of `header`: each value was among those of an earlier push; for headers with few values, such as `formclass`",
+        ),
+        key("is", Kind::Table, "of `patron`: from headers to the values that this one patron must have"),
+        key("freshness", Kind::Group(&FRESHNESS), "how old the data may be"),
+        key("patron", Kind::Text, "a username, for `is`"),
+        with_default(
+            "severity",
+            Kind::OneOf(&["error", "warn"]),
+            "error",
+            "what happens when it does not hold: nothing is sent, or the report says so",
+        ),
+    ],
+    later: &[],
+};
+
+/// `rows` of an item of `expect`.
+pub static ROWS: Shape = Shape {
+    path: "expect[].rows",
+    keys: &[
+        key("min", Kind::Count(0, u64::MAX), "the fewest rows"),
+        key("max", Kind::Count(0, u64::MAX), "the most rows"),
+    ],
+    later: &[],
+};
+
+/// `range` of an item of `expect`.
+pub static RANGE: Shape = Shape {
+    path: "expect[].range",
+    keys: &[key("min", Kind::Number, "the lowest value"), key("max", Kind::Number, "the highest value")],
+    later: &[],
+};
+
+/// `freshness` of an item of `expect`.
+pub static FRESHNESS: Shape = Shape {
+    path: "expect[].freshness",
+    keys: &[
+        required(
+            "query",
+            Kind::Text,
+            "one SELECT that gives one time, such as the newest change: `2026-11-23 02:00:00`, with an offset, or in this machine's time zone",
+        ),
+        key("warn_after", Kind::Duration(Duration::from_mins(1), YEAR), "the report says so when the time is older"),
+        key("error_after", Kind::Duration(Duration::from_mins(1), YEAR), "nothing is sent when the time is older"),
+    ],
+    later: &[],
+};
+
 /// An item of `users`.
 pub static EXTRACT: Shape = Shape {
     path: "users[]",
@@ -331,8 +410,10 @@ pub static REPLACE: Shape = Shape {
 };
 
 /// Every group, in the order of the reference.
-pub static SHAPES: [&Shape; 10] =
-    [&ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXTRACT, &RULE, &TRANSFORM, &REPLACE];
+pub static SHAPES: [&Shape; 14] = [
+    &ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXPECT, &ROWS, &RANGE, &FRESHNESS, &EXTRACT, &RULE, &TRANSFORM,
+    &REPLACE,
+];
 
 impl Shape {
     /// The key of that name.
@@ -342,7 +423,7 @@ impl Shape {
 
     /// The key with its path, as messages and people call it: `source.url`.
     pub fn path_of(&self, name: &str) -> String {
-        let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]").trim_end_matches("[]");
+        let path = self.path.trim_start_matches("users[].").trim_start_matches("users[]").replace("[]", "");
         if path.is_empty() || path.starts_with("columns") { name.to_owned() } else { format!("{path}.{name}") }
     }
 
@@ -374,6 +455,8 @@ impl Kind {
             Self::Path => "a file, relative to the mapping".into(),
             Self::Group(_) => "a group of keys".into(),
             Self::List(_) => "a list of groups of keys".into(),
+            Self::Number => "a number".into(),
+            Self::Texts => "a list of texts".into(),
             Self::Table => "a table from text to text".into(),
             Self::Columns => "a table from headers to rules".into(),
             Self::Transforms => "a list of transforms".into(),

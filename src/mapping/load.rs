@@ -68,6 +68,7 @@ impl Mapping {
             hold: checked.hold,
             state: checked.state,
             limits: checked.limits,
+            expect: checked.expect,
             warnings: problems,
             unresolved: Some(unresolved),
         })

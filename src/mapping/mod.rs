@@ -7,6 +7,7 @@
 mod check;
 mod diagnostic;
 mod dotenv;
+mod expect;
 pub mod keys;
 mod load;
 mod lookup;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use diagnostic::{MappingError, Problem, Severity};
+pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub use load::find;
 pub use lookup::Lookup;
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
@@ -62,6 +64,8 @@ pub struct Mapping {
     pub state: StateLocation,
     /// What a plan may do.
     pub limits: Limits,
+    /// What must hold of the data, in the order of the file.
+    pub expect: Vec<Expectation>,
     /// What is allowed but looks wrong.
     pub warnings: Vec<Problem>,
     /// What [`Mapping::resolve`] has to do; nothing once it is done.

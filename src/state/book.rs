@@ -37,6 +37,8 @@ pub struct Facts {
     pub rows: BTreeMap<String, u64>,
     /// Prints of the form classes that Infiniti has been sent.
     pub form_classes: BTreeSet<u64>,
+    /// By header, prints of the values that Infiniti has been sent: of the headers of which no new values are expected.
+    pub values: BTreeMap<String, BTreeSet<u64>>,
     /// About how many patrons there are in the book.
     pub patrons: u64,
 }

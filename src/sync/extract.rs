@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Progress;
+use super::freshness::{self, Times};
 use crate::error::Hint;
 use crate::infiniti::builder::{Builder, MissingColumn};
 use crate::infiniti::contract::USERS;
@@ -17,8 +18,21 @@ use crate::source::{self, Source, SourceError};
 pub struct Extraction {
     /// The patrons and rejections.
     pub patrons: Patrons,
+    /// What the mapping's freshness queries gave, if that was wanted.
+    pub times: Times,
     /// How long it took, login included.
     pub elapsed: Duration,
+}
+
+/// What is wanted beside the patrons.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// At most so many rows in all; `None` is all.
+    pub most: Option<u64>,
+    /// Digests, which a comparison with the state needs.
+    pub digests: bool,
+    /// The times of the freshness queries.
+    pub times: bool,
 }
 
 /// Why an extraction failed.
@@ -48,6 +62,14 @@ pub enum ExtractError {
         /// All of them.
         missing: Vec<MissingColumn>,
     },
+    /// A freshness query failed.
+    #[error("the `freshness` query of line {line} failed")]
+    Freshness {
+        /// The expectation's line in the mapping.
+        line: usize,
+        /// Why.
+        source: SourceError,
+    },
     /// The thread that makes patrons of rows died.
     #[error("the mapping of rows failed: this is a fault of sispush")]
     Crashed,
@@ -57,7 +79,7 @@ impl ExtractError {
     /// What to edit or run.
     pub fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Connect { source, .. } | Self::Query { source, .. } => source.hint(),
+            Self::Connect { source, .. } | Self::Query { source, .. } | Self::Freshness { source, .. } => source.hint(),
             Self::MissingColumns { .. } => Some(
                 "add the column to the query, or name another in the mapping; upper and lower case do not matter"
                     .into(),
@@ -67,14 +89,13 @@ impl ExtractError {
     }
 }
 
-/// Reads all extracts of `mapping`, at most `most` rows in all; with digests if they are to be compared with a state.
+/// Reads all extracts of `mapping` in one session.
 ///
 /// # Errors
 /// [`ExtractError`], by extract. Nothing is left half-read: there is a result only if every extract ended well.
 pub async fn extract(
     mapping: &Arc<Mapping>,
-    most: Option<u64>,
-    with_digests: bool,
+    wanted: Wanted,
     progress: &Arc<Progress>,
 ) -> Result<Extraction, ExtractError> {
     let started = Instant::now();
@@ -83,8 +104,8 @@ pub async fn extract(
     let worker = std::thread::spawn({
         let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
         let builder = Builder::new(&USERS);
-        let builder = if with_digests { builder.with_digests(&mapping.users) } else { builder };
-        move || make_patrons(&mapping, builder, &stream, most.unwrap_or(u64::MAX), &progress)
+        let builder = if wanted.digests { builder.with_digests(&mapping.users) } else { builder };
+        move || make_patrons(&mapping, builder, &stream, wanted.most.unwrap_or(u64::MAX), &progress)
     });
     let mut failure = None;
     for extract in &mapping.users {
@@ -96,11 +117,15 @@ pub async fn extract(
     }
     drop(sink);
     let patrons = worker.join().map_err(|_| ExtractError::Crashed)?;
+    let mut times = Ok(Times::new());
+    if wanted.times && failure.is_none() {
+        times = freshness::ask(session.as_mut(), mapping).await;
+    }
     session.close().await;
     match failure {
         // Why the worker stopped comes first: the reading side may have failed only because of it.
         Some(failure) => Err(patrons.err().unwrap_or(failure)),
-        None => Ok(Extraction { patrons: patrons?, elapsed: started.elapsed() }),
+        None => Ok(Extraction { patrons: patrons?, times: times?, elapsed: started.elapsed() }),
     }
 }
 

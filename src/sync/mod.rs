@@ -1,10 +1,13 @@
 //! A run: read everything, check everything, and only then send.
 
+pub mod expect;
 mod extract;
+mod freshness;
 pub mod plan;
 mod run;
 
-pub use extract::{ExtractError, Extraction, extract};
+pub use extract::{ExtractError, Extraction, Wanted, extract};
+pub use freshness::{NoTime, Times};
 pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Reason, Scope, Stop, Why};
 pub use run::{Failure, Report, Run, push, stop};
 

@@ -19,6 +19,7 @@ use comparison::Comparison;
 pub use leavers::{Leaver, Rename, Renames, Stage, Wait};
 pub use limits::{Counted, Stop};
 
+use super::expect::{Judged, Outcome, Verdict};
 use crate::error::ExitCode;
 use crate::infiniti::contract::{FORMCLASS, Header, HeaderSet};
 use crate::infiniti::fingerprint::Key;
@@ -54,7 +55,9 @@ pub struct Plan {
     pub form_classes: Vec<String>,
     /// The batches, in the order in which they are sent.
     pub batches: Vec<Batch>,
-    /// The limits it is over. Unless empty, nothing may be sent.
+    /// What became of the mapping's expectations.
+    pub verdicts: Vec<Verdict>,
+    /// The limits it is over, and the expectations that do not hold. Unless empty, nothing may be sent.
     pub stops: Vec<Stop>,
     /// Headers that are left out since nobody is known to be new.
     pub left_out: HeaderSet,
@@ -186,7 +189,14 @@ pub struct Asked {
 
 impl Plan {
     /// Compares what the source has with what Infiniti accepted.
-    pub fn new(patrons: Patrons, mapping: &Mapping, known: &Known, asked: Asked, now: Timestamp) -> Self {
+    pub fn new(
+        patrons: Patrons,
+        mapping: &Mapping,
+        known: &Known,
+        judged: Judged,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Self {
         let signature = signature(mapping, &patrons);
         let scope = scope(mapping, &known.facts, &signature, asked, now);
         let comparison = Comparison::of(&patrons, known, scope, now);
@@ -213,18 +223,24 @@ impl Plan {
         let create_only = patrons.create_only();
         // Until everybody was sent once, who is not in the state may well be in Infiniti, with a password of their own.
         let left_out = if known.facts.has_baseline || asked.all_new { HeaderSet::default() } else { create_only };
-        let stops = limits::check(&patrons, mapping, known, &changes, &leavers, known_count);
+        let mut stops = limits::check(&patrons, mapping, known, &changes, &leavers, known_count);
+        let failed = judged.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Failed);
+        stops.extend(failed.cloned().map(|verdict| Stop::Expectation(Box::new(verdict))));
         let patrons = Arc::new(patrons);
         let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, mapping.target.batch_rows);
-        let id = id(&patrons, known, &changes, &leavers, &batches);
+        let id = id(&patrons, known, &changes, &leavers, &batches, &judged.verdicts);
         let left_out = if changes.iter().any(|change| !change.is_known) { left_out } else { HeaderSet::default() };
         let mut facts = Facts {
             headers: signature,
             has_baseline: true,
             rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect(),
             patrons: entries + changes.iter().filter(|change| change.reason == Reason::New).count() as u64,
+            values: judged.values,
             ..known.facts.clone()
         };
+        for (header, values) in &mut facts.values {
+            values.extend(known.facts.values.get(header).into_iter().flatten());
+        }
         if matches!(scope, Scope::Full(_)) {
             facts.full_at = Some(now.as_second());
         }
@@ -251,6 +267,7 @@ impl Plan {
             returned,
             form_classes: new_classes,
             batches,
+            verdicts: judged.verdicts,
             stops,
             left_out,
             has_baseline: known.facts.has_baseline,
@@ -342,7 +359,14 @@ fn scope(mapping: &Mapping, facts: &Facts, signature: &str, asked: Asked, now: T
     }
 }
 
-fn id(patrons: &Patrons, known: &Known, changes: &[Change], leavers: &[Leaver], batches: &[Batch]) -> PlanId {
+fn id(
+    patrons: &Patrons,
+    known: &Known,
+    changes: &[Change],
+    leavers: &[Leaver],
+    batches: &[Batch],
+    verdicts: &[Verdict],
+) -> PlanId {
     let mut hash = Sha256::new();
     // The key keeps a plan of one patron from being guessed. A state that has sent nothing may have another key by then.
     if known.revision > 0 {
@@ -360,6 +384,11 @@ fn id(patrons: &Patrons, known: &Known, changes: &[Change], leavers: &[Leaver], 
     for batch in batches {
         hash.update([3]);
         hash.update(batch.headers.bits().to_le_bytes());
+    }
+    // Who approves a plan has seen which expectations fail.
+    for (number, _) in verdicts.iter().enumerate().filter(|(_, verdict)| verdict.outcome == Outcome::Failed) {
+        hash.update([4]);
+        hash.update((number as u64).to_le_bytes());
     }
     let mut id = [0; 8];
     id.copy_from_slice(&hash.finalize()[..8]);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::expect;
 use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scope};
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
@@ -427,6 +428,7 @@ fn record(
     for (_, rule) in plan.patrons.rejections.iter().flat_map(|rejection| &rejection.broken) {
         *rejections.entry(rule.code()).or_default() += 1;
     }
+    let verdicts = |outcome| plan.verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
     let mut counts = json!({
         "rows": plan.patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect::<BTreeMap<_, _>>(),
         "rejected": plan.patrons.rejections.len(),
@@ -435,6 +437,11 @@ fn record(
         "planned": Reason::ALL.iter().map(|reason| (reason.code(), plan.of_reason(*reason).count())).collect::<BTreeMap<_, _>>(),
         "leavers": plan.leavers.len(),
         "deactivations": plan.deactivations().count(),
+        "expectations": {
+            "met": verdicts(expect::Outcome::Met),
+            "warned": verdicts(expect::Outcome::Warned),
+            "failed": verdicts(expect::Outcome::Failed),
+        },
         "stops": plan.stops.iter().map(super::plan::Stop::code).collect::<Vec<_>>(),
     });
     if let (Some(report), Some(counts)) = (report, counts.as_object_mut()) {

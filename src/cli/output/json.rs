@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::expect;
 use super::plan::stop_text;
 use super::preview::MASK;
 use super::result::outcome_word;
@@ -12,7 +13,7 @@ use super::{Output, write_failed};
 use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::{HeaderSet, Kind};
-use crate::infiniti::patron::{Patrons, WarningKind};
+use crate::infiniti::patron::{ExtractCount, Patrons, WarningKind};
 use crate::mapping::{Hold, Mapping, MappingError};
 use crate::sync::plan::Stage;
 use crate::sync::{Plan, Reason, Scope, Why};
@@ -116,14 +117,7 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     add("target", planned.target.clone().into());
     add("dry_run", dry_run.into());
     add("hold", planned.hold.as_ref().map_or(Value::Null, hold_object));
-    add(
-        "extracts",
-        patrons
-            .extracts
-            .iter()
-            .map(|extract| json!({ "name": extract.name, "rows": extract.rows, "rejected": extract.rejected }))
-            .collect(),
-    );
+    add("extracts", extracts(&patrons.extracts));
     add("read_seconds", planned.read.as_secs_f64().into());
     add("rows_read", patrons.rows().into());
     add("rows_to_send", plan.rows_to_send().into());
@@ -133,6 +127,7 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     let names = |headers: HeaderSet| -> Value {
         headers.iter().map(|header| Value::from(patrons.contract.rule(header).name)).collect()
     };
+    add("expectations", expect::verdicts(&plan.verdicts, false));
     add("left_out", names(plan.left_out));
     add("plan", plan_object(plan, &names));
     add("stops", plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
@@ -247,7 +242,14 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
     })
 }
 
-fn error_object(error: &dyn std::error::Error, hint: Option<&Hint>) -> Value {
+pub(super) fn extracts(extracts: &[ExtractCount]) -> Value {
+    extracts
+        .iter()
+        .map(|extract| json!({ "name": extract.name, "rows": extract.rows, "rejected": extract.rejected }))
+        .collect()
+}
+
+pub(super) fn error_object(error: &dyn std::error::Error, hint: Option<&Hint>) -> Value {
     json!({ "message": error.to_string(), "causes": causes(error), "hint": hint })
 }
 

@@ -1,7 +1,9 @@
 //! Every word that the user sees. Data goes to stdout, everything else to stderr; nothing else prints.
 
 mod demo;
+mod expect;
 mod json;
+mod junit;
 mod plan;
 mod preview;
 mod result;

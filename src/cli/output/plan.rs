@@ -5,9 +5,11 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
+use super::expect::verdict_text;
 use super::{WARNING, counted, number};
 use crate::infiniti::contract::{Contract, HeaderSet};
 use crate::mapping::Limit;
+use crate::sync::expect::Outcome;
 use crate::sync::plan::{Change, Counted, Leaver, Stage, Wait};
 use crate::sync::{Plan, Reason, Scope, Stop, Why};
 
@@ -23,6 +25,9 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, is_verbose: bool) ->
             "  left out  {} (`send: create`): in the first push nobody knows who is new; `--all-new` sends it",
             names(plan.patrons.contract, plan.left_out)
         )?;
+    }
+    for verdict in plan.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Warned) {
+        writeln!(out, "  {WARNING}expected{WARNING:#}  {}", verdict_text(verdict, false))?;
     }
     if !plan.form_classes.is_empty() {
         let classes: Vec<&str> = plan.form_classes.iter().map(String::as_str).collect();
@@ -205,6 +210,13 @@ pub(super) fn stop_text(stop: &Stop) -> (String, String) {
                 limit_text(*limit)
             ),
             "look at the query: a new school year, a filter or a lost permission may hide people".into(),
+        ),
+        Stop::Expectation(verdict) => (
+            format!("an expectation does not hold: {}", verdict_text(verdict, false)),
+            format!(
+                "`sispush test --show-values` also shows what breaks it; if the data are right, change line {} of the mapping",
+                verdict.line
+            ),
         ),
         Stop::TooMany { counted: Counted::Rejections, count, of, limit } => (
             format!(

@@ -85,6 +85,11 @@ impl Checker<'_> {
             }
             (None, Some(field)) => (self.query_of_file(field)?, field),
         };
+        self.check_sql(field, &query)
+    }
+
+    /// What can be said of SQL without asking the server. Gives it back if it can be used.
+    pub(super) fn check_sql(&mut self, field: &Field<'_>, query: &str) -> Option<String> {
         if query.trim().is_empty() {
             let message = format!("the SQL of `{}` is blank", field.path);
             self.report(Finding::error(&field.node.span, message).hint("write one SELECT"));
@@ -94,12 +99,12 @@ impl Checker<'_> {
             let message = format!("the SQL of `{}` holds curly quotes, as Word makes them", field.path);
             self.report(Finding::warning(&field.node.span, message).hint("databases know straight quotes only: `'`"));
         }
-        if let Some(Err(error)) = self.engine.map(|engine| source::check_query(engine, &query)) {
+        if let Some(Err(error)) = self.engine.map(|engine| source::check_query(engine, query)) {
             let mut finding = Finding::error(&field.node.span, error.to_string());
             finding.hint = error.hint();
             self.report(finding);
         }
-        Some(query)
+        Some(query.to_owned())
     }
 
     fn query_of_file(&mut self, field: &Field<'_>) -> Option<String> {
@@ -159,7 +164,7 @@ impl Checker<'_> {
     }
 
     /// Reports an unknown header; gives the one that was meant, if it can be told.
-    fn unknown_header(&mut self, name: &str, span: &Range<usize>) -> Option<Header> {
+    pub(super) fn unknown_header(&mut self, name: &str, span: &Range<usize>) -> Option<Header> {
         let finding = Finding::error(span, format!("Infiniti has no header `{name}`"));
         let names = || USERS.headers.iter().map(|rule| rule.name);
         let nearest = keys::nearest(name, names());

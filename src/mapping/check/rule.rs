@@ -307,13 +307,7 @@ impl Checker<'_> {
         match Regex::new(pattern) {
             Ok(pattern) => Some(Transform::Replace { pattern, with: with?.to_owned() }),
             Err(error) => {
-                // The library draws the pattern over several lines; its last one says what is wrong.
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                self.report(
-                    Finding::error(&field.node.span, format!("the regular expression is not right: {reason}"))
-                        .hint("put a backslash before a sign that stands for itself, and the whole in single quotes: `'\\(.*\\)'`"),
-                );
+                self.report(regex_error(&field.node.span, &error));
                 None
             }
         }
@@ -381,6 +375,14 @@ impl Checker<'_> {
 
 const TRANSFORMS: &str = "the transforms are `lower`, `upper`, `title`, `digits`, `strip_accents`, `{ first_of: \";\" }` and `{ replace: { pattern: '…', with: '…' } }`";
 
+pub(super) fn regex_error(span: &Range<usize>, error: &regex::Error) -> Finding {
+    // The library draws the pattern over several lines; its last one says what is wrong.
+    let reason = error.to_string();
+    let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    Finding::error(span, format!("the regular expression is not right: {reason}"))
+        .hint("put a backslash before a sign that stands for itself, and the whole in single quotes: `'\\(.*\\)'`")
+}
+
 fn transformed(transforms: &[Transform], text: &str) -> String {
     transforms.iter().fold(text.to_owned(), |text, transform| {
         let mut out = String::new();
@@ -390,7 +392,7 @@ fn transformed(transforms: &[Transform], text: &str) -> String {
 }
 
 /// Whether a text that is not blank keeps the rule of its header; else what to write.
-fn fits(about: &HeaderRule, text: &str) -> Result<(), String> {
+pub(super) fn fits(about: &HeaderRule, text: &str) -> Result<(), String> {
     canonical(about.kind, text).map(drop).map_err(|_| match about.kind {
         Kind::Boolean => "write `true` or `false` (also `Y`, `N`, `yes`, `no`, `1`, `0`)".into(),
         Kind::Year => "write a year of four digits: `2032`".into(),

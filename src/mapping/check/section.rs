@@ -114,6 +114,7 @@ fn whose(shape: &Shape) -> String {
     match shape.path {
         "users[]" => "an item of `users`".into(),
         "hold[]" => "an item of `hold`".into(),
+        "expect[]" => "an item of `expect`".into(),
         "users[].columns.HEADER" => "the rule of a header".into(),
         path => {
             format!("`{}`", path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]"))

@@ -1,10 +1,11 @@
-//! Limits: what stops a plan before anything is sent.
+//! What stops a plan before anything is sent.
 
 use super::{Change, Known, Leaver, Reason, Stage};
 use crate::infiniti::patron::Patrons;
 use crate::mapping::{Limit, Mapping};
+use crate::sync::expect::Verdict;
 
-/// A limit that a plan is over.
+/// A limit that a plan is over, or an expectation that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// An extract gave fewer rows than `min_rows`.
@@ -38,16 +39,19 @@ pub enum Stop {
         /// The limit.
         limit: Limit,
     },
+    /// An expectation does not hold.
+    Expectation(Box<Verdict>),
 }
 
 impl Stop {
-    /// The key of the limit in a mapping.
+    /// The key of the limit in a mapping; `expect` for an expectation.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooFewRows { extract: Some(_), .. } => "min_rows",
             Self::TooFewRows { extract: None, .. } => "min_rows_in_all",
             Self::Dropped { .. } => "max_drop",
             Self::TooMany { counted, .. } => counted.key(),
+            Self::Expectation(_) => "expect",
         }
     }
 }

@@ -382,7 +382,7 @@ impl Town {
     }
 
     fn plan(&self, rows: &[Row], asked: Asked, now: Timestamp) -> Plan {
-        Plan::new(patrons(&self.mapping, rows), &self.mapping, &self.book.known(), asked, now)
+        Plan::new(patrons(&self.mapping, rows), &self.mapping, &self.book.known(), Judged::default(), asked, now)
     }
 
     /// A night in which Infiniti accepts everything.
@@ -644,7 +644,7 @@ proptest! {
             let mut book = town.book.clone();
             let mut infiniti = town.infiniti.clone();
             book.push(&plan, &mut infiniti, &[], renames);
-            let again = Plan::new(patrons(&town.mapping, &renamed), &town.mapping, &book.known(), delta(), day(1));
+            let again = Plan::new(patrons(&town.mapping, &renamed), &town.mapping, &book.known(), Judged::default(), delta(), day(1));
             prop_assert_eq!(again.batches.len(), 0, "{:?}", renames);
             prop_assert_eq!(again.renames.len(), usize::from(renames == Renames::Hold), "{:?}", renames);
         }

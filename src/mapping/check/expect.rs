@@ -1,0 +1,396 @@
+//! What is expected of the data.
+
+use std::ops::Range;
+
+use regex::Regex;
+
+use super::Checker;
+use super::extract::place_of_item;
+use super::rule::regex_error;
+use super::section::{Field, Section};
+use crate::error::Hint;
+use crate::infiniti::contract::{Header, HeaderRule, Kind, USERS};
+use crate::infiniti::value::canonical;
+use crate::mapping::diagnostic::Finding;
+use crate::mapping::keys;
+use crate::mapping::yaml::{Content, Node};
+use crate::mapping::{Check, Consequence, Expectation, Extract, Input, Limit, Rule, ValueRule};
+
+/// The keys of which an expectation has exactly one.
+const CHECKS: [&str; 9] =
+    ["rows", "filled", "matches", "one_of", "unique", "range", "no_new_values", "is", "freshness"];
+
+const EXAMPLE: &str = "write it like `- { header: formclass, matches: '^[0-9]{1,2}[A-F]$', severity: warn }`";
+
+impl Checker<'_> {
+    /// `users` are the queries, if they are right themselves.
+    pub(super) fn expect(
+        &mut self,
+        field: Option<&Field<'_>>,
+        users: Option<&[Extract]>,
+        has_state: bool,
+    ) -> Option<Vec<Expectation>> {
+        let Some(field) = field else { return Some(Vec::new()) };
+        let Content::Sequence(items) = &field.node.content else {
+            let message = format!("`expect` must be a list, not {}", field.node.what());
+            self.report(Finding::error(&field.key_span, message).hint(EXAMPLE));
+            return None;
+        };
+        let mut expectations = Vec::new();
+        for item in items {
+            let at = place_of_item(item);
+            let Some(section) = self.section(&keys::EXPECT, &at, item) else { continue };
+            let severity = self.one_of(&section, "severity");
+            let check = self.expected(&section, &at, users, has_state);
+            let (Some(severity), Some(check)) = (severity, check) else { continue };
+            let is_freshness = matches!(check, Check::Freshness { .. });
+            if let (true, Some(field)) = (is_freshness, section.get("severity")) {
+                let message = "`severity` does nothing beside `freshness`, which has `warn_after` and `error_after`";
+                self.report(Finding::error(&field.key_span, message).hint("delete it"));
+            }
+            let consequence = if severity == "warn" { Consequence::Warn } else { Consequence::Stop };
+            let line = self.text[..at.start].matches('\n').count() + 1;
+            expectations.push(Expectation { check, consequence, line });
+        }
+        Some(expectations)
+    }
+
+    fn expected(
+        &mut self,
+        section: &Section<'_>,
+        at: &Range<usize>,
+        users: Option<&[Extract]>,
+        has_state: bool,
+    ) -> Option<Check> {
+        let given: Vec<&Field<'_>> = CHECKS.iter().filter_map(|name| section.get(name)).collect();
+        let field = match given.as_slice() {
+            [field] => *field,
+            [] if section.is_doubtful => return None,
+            [] => {
+                let message = format!("nothing is expected here: one of `{}` is needed", CHECKS.join("`, `"));
+                self.report(Finding::error(at, message).hint(EXAMPLE));
+                return None;
+            }
+            [first, second, ..] => {
+                let message = format!("`{}` and `{}` exclude each other", first.key.name, second.key.name);
+                self.report(Finding::error(&second.key_span, message).hint("write it as another item of `expect`"));
+                return None;
+            }
+        };
+        let name = field.key.name;
+        let beside: &[&str] = match name {
+            "rows" => &["extract"],
+            "is" => &["patron"],
+            "freshness" => &[],
+            _ => &["extract", "header"],
+        };
+        for other in ["extract", "header", "patron"] {
+            match section.get(other) {
+                Some(field) if !beside.contains(&other) => {
+                    let message = format!("`{other}` does nothing beside `{name}`");
+                    self.report(Finding::error(&field.key_span, message).hint("delete it"));
+                    return None;
+                }
+                None if beside.contains(&other) && other != "extract" => {
+                    let message = format!("`{name}` needs a `{other}`");
+                    let hint = format!("say which, in the same item: `{other}: …`");
+                    self.report(Finding::error(&field.key_span, message).hint(hint));
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        let extract = match section.get("extract") {
+            Some(field) => Some(self.extract_of(field, users)?),
+            None => None,
+        };
+        match name {
+            "rows" => self.rows(field, extract),
+            "is" => self.patron(section.get("patron")?, field, users),
+            "freshness" => self.freshness(field),
+            _ => {
+                let header = self.header_of(section.get("header")?)?;
+                self.values(header, extract, section, field, users, has_state)
+            }
+        }
+    }
+
+    fn extract_of(&mut self, field: &Field<'_>, users: Option<&[Extract]>) -> Option<String> {
+        let name = self.text(field)?;
+        // Without the queries nobody knows their names.
+        let Some(users) = users else { return Some(name.to_owned()) };
+        if let Some(extract) = users.iter().find(|extract| extract.name.eq_ignore_ascii_case(name)) {
+            return Some(extract.name.clone());
+        }
+        let names = || users.iter().map(|extract| extract.name.as_str());
+        let hint = match keys::nearest(name, names()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("the queries are `{}`", names().collect::<Vec<_>>().join("`, `")),
+        };
+        self.report(Finding::error(&field.node.span, format!("no query is named `{name}`")).hint(hint));
+        None
+    }
+
+    fn header_of(&mut self, field: &Field<'_>) -> Option<Header> {
+        let name = self.text(field)?;
+        let header = USERS.header(name);
+        if header.is_none() {
+            self.unknown_header(name, &field.node.span);
+        }
+        header
+    }
+
+    fn rows(&mut self, field: &Field<'_>, extract: Option<String>) -> Option<Check> {
+        let section = self.section(&keys::ROWS, &field.key_span, field.node)?;
+        let min = self.bound(&section, "min", Self::count)?;
+        let max = self.bound(&section, "max", Self::count)?;
+        self.check_bounds(field, min.as_ref(), max.as_ref())?;
+        Some(Check::Rows { extract, min, max })
+    }
+
+    /// A bound that may be missing; nothing if it is there and wrong.
+    #[expect(clippy::option_option, reason = "a bound may be missing or wrong")]
+    fn bound<T>(
+        &mut self,
+        section: &Section<'_>,
+        name: &str,
+        read: impl FnOnce(&mut Self, &Section<'_>, &str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match section.get(name) {
+            Some(_) => read(self, section, name).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn check_bounds<T: PartialOrd>(&mut self, field: &Field<'_>, min: Option<&T>, max: Option<&T>) -> Option<()> {
+        let name = field.key.name;
+        let finding = match (min, max) {
+            (None, None) => Finding::error(&field.key_span, format!("`{name}` needs `min`, `max`, or both")),
+            (Some(min), Some(max)) if min > max => {
+                Finding::error(&field.key_span, format!("`{name}` can never hold: `min` is above `max`"))
+            }
+            _ => return Some(()),
+        };
+        self.report(finding.hint(format!("write it like `{name}: {{ min: 1, max: 2000 }}`")));
+        None
+    }
+
+    fn values(
+        &mut self,
+        header: Header,
+        extract: Option<String>,
+        section: &Section<'_>,
+        field: &Field<'_>,
+        users: Option<&[Extract]>,
+        has_state: bool,
+    ) -> Option<Check> {
+        let about = USERS.rule(header);
+        let rule = match field.key.name {
+            "filled" => ValueRule::Filled(self.limit(section, "filled")?),
+            "matches" => ValueRule::Matches(self.pattern(field)?),
+            "one_of" => ValueRule::OneOf(self.words(field, about)?),
+            "range" => self.range(field)?,
+            name => {
+                if !self.switch(section, name)? {
+                    let message = format!("`{name}: false` expects nothing");
+                    self.report(Finding::error(&field.node.span, message).hint("write `true`, or delete the item"));
+                    return None;
+                }
+                if name == "unique" { ValueRule::Unique } else { ValueRule::NoNewValues }
+            }
+        };
+        if about.kind == Kind::Password {
+            let message = format!("nothing can be expected of the header `{}`", about.name);
+            self.report(Finding::error(&field.key_span, message).hint("passwords are not looked at: delete the item"));
+            return None;
+        }
+        if matches!(rule, ValueRule::NoNewValues) && !has_state {
+            let message = "`no_new_values` compares with earlier pushes, and `state: none` keeps nothing of them";
+            self.report(Finding::error(&field.key_span, message).hint("delete it, or delete `state: none`"));
+            return None;
+        }
+        if let Some(users) = users {
+            let rules: Vec<Option<&Rule>> = users
+                .iter()
+                .filter(|one| extract.as_ref().is_none_or(|name| one.name == *name))
+                .map(|one| rule_of(one, header))
+                .collect();
+            self.check_possible(&rules, &rule, about, field);
+        }
+        Some(Check::Values { header, extract, rule })
+    }
+
+    /// Warns of what can never hold.
+    fn check_possible(&mut self, rules: &[Option<&Rule>], rule: &ValueRule, about: &HeaderRule, field: &Field<'_>) {
+        let name = about.name;
+        let never = |message: String| Finding::warning(&field.key_span, message);
+        if rules.iter().all(Option::is_none) {
+            let is_wanted = matches!(rule, ValueRule::Filled(Limit::Count(1..)))
+                || matches!(rule, ValueRule::Filled(Limit::Percent(percent)) if *percent > 0.0);
+            let what = if is_wanted { "this can never hold" } else { "there is nothing to look at" };
+            self.report(
+                never(format!("{what}: no query fills `{name}`"))
+                    .hint(format!("add `{name}` to `columns`, or delete this item")),
+            );
+            return;
+        }
+        let constants = rules.iter().flatten().filter_map(|rule| constant(rule));
+        let refused = constants.into_iter().find(|text| !rule.accepts(text));
+        if let Some(text) = refused {
+            self.report(
+                never(format!("this can never hold: the mapping gives every row the `{name}` `{text}`"))
+                    .hint("change the rule in `columns`, or this item"),
+            );
+        }
+    }
+
+    fn pattern(&mut self, field: &Field<'_>) -> Option<Regex> {
+        let text = self.raw_text(field.node, &field.path)?;
+        match Regex::new(text) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                self.report(regex_error(&field.node.span, &error));
+                None
+            }
+        }
+    }
+
+    fn words(&mut self, field: &Field<'_>, about: &HeaderRule) -> Option<Vec<String>> {
+        let Content::Sequence(items) = &field.node.content else {
+            let message = format!("`{}` must be a list, not {}", field.path, field.node.what());
+            self.report(Finding::error(&field.node.span, message).hint("write it in brackets: `[10A, 10B]`"));
+            return None;
+        };
+        if items.is_empty() {
+            let message = format!("`{}` can never hold: the list is empty", field.path);
+            self.report(Finding::error(&field.node.span, message).hint("write it in brackets: `[10A, 10B]`"));
+            return None;
+        }
+        let words: Vec<_> = items.iter().map(|item| self.sent(item, about, &field.path)).collect();
+        words.into_iter().collect()
+    }
+
+    /// A text as it would be sent. One that never is, is a warning.
+    fn sent(&mut self, node: &Node, about: &HeaderRule, path: &str) -> Option<String> {
+        let text = self.raw_text(node, path)?.trim();
+        if text.is_empty() {
+            return Some(String::new());
+        }
+        if let Ok(text) = canonical(about.kind, text) {
+            return Some(text.to_owned());
+        }
+        let message = format!("this can never hold: `{text}` is no value of `{}`", about.name);
+        let hint = super::rule::fits(about, text).err().map(Hint::from);
+        self.report(Finding { hint, ..Finding::warning(&node.span, message) });
+        Some(text.to_owned())
+    }
+
+    fn range(&mut self, field: &Field<'_>) -> Option<ValueRule> {
+        let section = self.section(&keys::RANGE, &field.key_span, field.node)?;
+        let min = self.bound(&section, "min", Self::decimal)?;
+        let max = self.bound(&section, "max", Self::decimal)?;
+        self.check_bounds(field, min.as_ref(), max.as_ref())?;
+        Some(ValueRule::Range { min, max })
+    }
+
+    fn decimal(&mut self, section: &Section<'_>, name: &str) -> Option<f64> {
+        let field = section.get(name)?;
+        let text = self.text(field)?;
+        let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+        if number.is_none() {
+            let message = format!("`{}` must be a number", field.path);
+            self.report(Finding::error(&field.node.span, message).hint("write it like `2032` or `7.5`"));
+        }
+        number
+    }
+
+    fn patron(&mut self, patron: &Field<'_>, is: &Field<'_>, users: Option<&[Extract]>) -> Option<Check> {
+        let username = self.text(patron)?.trim();
+        if username.is_empty() {
+            self.report(Finding::error(&patron.node.span, "`expect.patron` is blank").hint("write a username"));
+            return None;
+        }
+        let Content::Mapping(entries) = &is.node.content else {
+            let message = format!("`{}` must be a table, not {}", is.path, is.node.what());
+            let hint = "write headers and their values: `is: { staffmember: N, formclass: 10A }`";
+            self.report(Finding::error(&is.node.span, message).hint(hint));
+            return None;
+        };
+        let mut expected = Vec::new();
+        for (key, value) in entries {
+            let name = key.text().unwrap_or_default();
+            let Some(header) = USERS.header(name) else {
+                self.unknown_header(name, &key.span);
+                continue;
+            };
+            let about = USERS.rule(header);
+            if about.kind == Kind::Password {
+                let message = format!("nothing can be expected of the header `{}`", about.name);
+                self.report(Finding::error(&key.span, message).hint("passwords are not looked at: delete it"));
+                continue;
+            }
+            let text = if value.is_null() { Some(String::new()) } else { self.sent(value, about, name) };
+            let Some(text) = text else { continue };
+            if let Some(users) = users
+                && !text.is_empty()
+                && users.iter().all(|extract| rule_of(extract, header).is_none())
+            {
+                let message = format!("this can never hold: no query fills `{}`", about.name);
+                let hint = format!("add `{}` to `columns`, or delete it here", about.name);
+                self.report(Finding::warning(&key.span, message).hint(hint));
+            }
+            expected.push((header, text));
+        }
+        if entries.is_empty() {
+            self.report(
+                Finding::error(&is.node.span, "nothing is expected of this patron")
+                    .hint("write headers and their values: `is: { staffmember: N, formclass: 10A }`"),
+            );
+        }
+        Some(Check::Patron { username: username.to_owned(), is: expected })
+    }
+
+    fn freshness(&mut self, field: &Field<'_>) -> Option<Check> {
+        let section = self.section(&keys::FRESHNESS, &field.key_span, field.node)?;
+        let warn_after = self.bound(&section, "warn_after", Self::duration);
+        let error_after = self.bound(&section, "error_after", Self::duration);
+        let query = section.get("query").and_then(|field| {
+            self.warn_cut_by_comment(field);
+            let query = self.raw_text(field.node, &field.path)?;
+            self.check_sql(field, query)
+        });
+        let (warn_after, error_after) = (warn_after?, error_after?);
+        match (warn_after, error_after) {
+            (None, None) => {
+                self.report(
+                    Finding::error(&field.key_span, "`freshness` needs `warn_after`, `error_after`, or both")
+                        .hint("say how old the data may be: `error_after: 36h`"),
+                );
+                return None;
+            }
+            (Some(warn), Some(error)) if warn >= error => {
+                let at = section.get("warn_after").map_or(&field.key_span, |field| &field.node.span);
+                self.report(
+                    Finding::warning(at, "the warning can never come: `error_after` is not longer than `warn_after`")
+                        .hint("make `warn_after` the shorter one"),
+                );
+            }
+            _ => {}
+        }
+        Some(Check::Freshness { query: query?, warn_after, error_after })
+    }
+}
+
+fn rule_of(extract: &Extract, header: Header) -> Option<&Rule> {
+    extract.rules.iter().find(|rule| rule.header == header)
+}
+
+/// What a rule gives every row, if that is plain to see.
+fn constant(rule: &Rule) -> Option<String> {
+    let Input::Value(text) = &rule.input else { return None };
+    if rule.lookup.is_some() || !rule.transforms.is_empty() {
+        return None;
+    }
+    let text = canonical(USERS.rule(rule.header).kind, text.trim()).ok()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
