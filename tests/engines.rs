@@ -1,4 +1,4 @@
-//! One school in each of the four engines, pushed by the program into the sandbox: 2,000 people, and every field of each
+//! One school in each of the engines, pushed by the program into the sandbox: 2,000 people, and every field of each
 //! accepted patron is what the query says.
 //!
 //! What must arrive is computed here from the generated people and by none of the program's code. All engines are held to
@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use support::context::TestContext;
+use support::drops;
 use support::servers::{self, MariaDb, Postgres};
 use tds::TdsServer;
 
@@ -27,6 +28,15 @@ fn sqlite() {
     let context = TestContext::with_sandbox(&[]);
     context.sis(&people_sql("text", "boolean"));
     push_and_compare(&context, "url: sqlite:sis.db", "is_staff");
+}
+
+#[test]
+fn csv() {
+    let context = TestContext::with_sandbox(&[]);
+    context.sis(&people_sql("text", "boolean"));
+    std::fs::create_dir(context.path("drops")).unwrap();
+    drops::write(&context.path("sis.db"), &context.path("drops"), b';');
+    push_and_compare(&context, "url: csv:drops", "is_staff = 1");
 }
 
 #[test]

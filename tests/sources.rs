@@ -7,6 +7,7 @@ mod support;
 use std::path::PathBuf;
 
 use sispush::source::{Connection, Encryption, SourceError};
+use support::drops;
 use support::servers::{AUTHORITY, MariaDb, Postgres};
 use support::source_suite::{self as suite, Kind, Server};
 
@@ -30,6 +31,12 @@ suite!(
     sqlite,
     SqliteServer::get,
     [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]
+);
+// Cells of a file are text, so `binary` is a test of its own.
+suite!(
+    csv,
+    CsvServer::get,
+    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, timeout]
 );
 suite!(
     postgres,
@@ -112,6 +119,63 @@ impl Server for SqliteServer {
 
     fn slow_query(&self) -> String {
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS c FROM n".into()
+    }
+}
+
+/// Statements run in a SQLite file, and every table of it becomes a file of the folder, written by another library.
+struct CsvServer {
+    sqlite: SqliteServer,
+    folder: tempfile::TempDir,
+}
+
+impl CsvServer {
+    #[expect(clippy::unnecessary_wraps, reason = "the servers that may be missing give an option")]
+    fn get(test: &str) -> Option<Self> {
+        let server = Self { sqlite: SqliteServer::get(test).unwrap(), folder: tempfile::tempdir().unwrap() };
+        server.execute("CREATE TABLE unused (a text)");
+        Some(server)
+    }
+}
+
+impl Server for CsvServer {
+    fn connection(&self) -> Connection {
+        Connection::parse(&format!("csv:{}", self.folder.path().display())).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        self.sqlite.execute(sql);
+        drops::write(&self.sqlite.path, self.folder.path(), b',');
+    }
+
+    fn scalar(&self, sql: &str) -> String {
+        // Of what is in the files now.
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let mut reader = ::csv::Reader::from_path(&path).unwrap();
+            let columns = reader.headers().unwrap().iter().collect::<Vec<_>>().join(", ");
+            let table = path.file_stem().unwrap().to_string_lossy().into_owned();
+            database.execute_batch(&format!("CREATE TABLE {table} ({columns})")).unwrap();
+            for record in reader.records() {
+                let record = record.unwrap();
+                let places = vec!["?"; record.len()].join(", ");
+                let values = rusqlite::params_from_iter(record.iter());
+                database.execute(&format!("INSERT INTO {table} VALUES ({places})"), values).unwrap();
+            }
+        }
+        database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap().to_string()
+    }
+
+    fn type_of(&self, kind: Kind) -> Option<&'static str> {
+        Some(match kind {
+            Kind::SmallInteger | Kind::Integer | Kind::BigInteger => "integer",
+            Kind::Char | Kind::Varchar | Kind::Unicode | Kind::LongText | Kind::Date | Kind::Json | Kind::Xml => "text",
+            _ => return None,
+        })
+    }
+
+    fn slow_query(&self) -> String {
+        self.sqlite.slow_query()
     }
 }
 
@@ -252,6 +316,19 @@ fn sqlite_names_the_cell_that_is_not_text() {
     server.execute("CREATE TABLE t (id integer, name text); INSERT INTO t VALUES (1, 'a'), (2, CAST(x'ff41' AS text))");
     let error = suite::read(&server, "SELECT id, name FROM t").unwrap_err();
     assert_eq!(error.to_string(), "column `name`, row 2: the text is not valid UTF-8");
+}
+
+#[test]
+fn csv_refuses_what_sql_makes_binary_and_keeps_its_files() {
+    let server = CsvServer::get("").unwrap();
+    server.execute("CREATE TABLE t (name text); INSERT INTO t VALUES ('a')");
+    let error = suite::read(&server, "SELECT CAST(name AS blob) AS photo FROM t").unwrap_err();
+    assert!(matches!(&error, SourceError::Binary { column, .. } if column == "photo"), "{error:?}");
+    let file = server.folder.path().join("copy.db");
+    for query in [format!("ATTACH '{}' AS x", file.display()), format!("VACUUM INTO '{}'", file.display())] {
+        suite::read(&server, &query).unwrap_err();
+        assert!(!file.exists(), "{query}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceT
 use super::secret::{self, Fault, Reference, Secrets};
 use super::text::{self, TextError};
 use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
-use crate::source::{Connection, Engine};
+use crate::source::Connection;
 
 /// The references of a mapping that are not replaced yet, with their places.
 #[derive(Clone, Debug)]
@@ -188,11 +188,11 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// A SQLite file is relative to the mapping, too.
+/// A SQLite file and a folder of CSV files are relative to the mapping, too.
 fn place_database(source: &mut Connection, folder: &Path) {
     let file = &source.database;
     // `:memory:` is no file.
-    if source.engine == Engine::Sqlite && !file.is_empty() && !file.starts_with(':') {
+    if source.engine.is_local() && !file.is_empty() && !file.starts_with(':') {
         source.database = folder.join(file).to_string_lossy().into_owned();
     }
 }

@@ -1,6 +1,7 @@
 //! How to reach a source: a URL, or an ADO.NET connection string, taken apart.
 
 mod ado;
+mod csv;
 mod parameters;
 mod url;
 
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+pub use self::csv::CsvFormat;
+pub(super) use self::csv::DELIMITERS;
 
 /// Which database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub enum Engine {
     MySql,
     /// SQLite.
     Sqlite,
+    /// A folder of CSV files, each a table.
+    Csv,
 }
 
 /// Who logs in.
@@ -54,7 +60,7 @@ pub enum Encryption {
 pub struct Connection {
     /// The engine.
     pub engine: Engine,
-    /// The host; blank for SQLite and for sockets.
+    /// The host; blank for SQLite, CSV and sockets.
     pub host: String,
     /// The port, if given. A given port wins over an instance.
     pub port: Option<u16>,
@@ -62,8 +68,10 @@ pub struct Connection {
     pub instance: Option<String>,
     /// PostgreSQL, MySQL: a Unix socket (for PostgreSQL its folder).
     pub socket: Option<PathBuf>,
-    /// The database; for SQLite the file.
+    /// The database; for SQLite the file, for CSV the folder.
     pub database: String,
+    /// CSV: how the files are written, where the URL says it.
+    pub csv: CsvFormat,
     /// Who logs in.
     pub login: Login,
     /// The user.
@@ -83,8 +91,8 @@ pub struct Connection {
 impl Connection {
     /// Takes a URL or, for SQL Server, an ADO.NET connection string apart.
     ///
-    /// URLs: `mssql://` (or `sqlserver://`), `postgres://` (or `postgresql://`), `mysql://` (or `mariadb://`) and
-    /// `sqlite:` with a path. References (`${NAME}`, `${file:PATH}`) stay as they are, whatever they hold.
+    /// URLs: `mssql://` (or `sqlserver://`), `postgres://` (or `postgresql://`), `mysql://` (or `mariadb://`),
+    /// `sqlite:` with a file and `csv:` with a folder. References (`${NAME}`, `${file:PATH}`) stay as they are, whatever they hold.
     ///
     /// # Errors
     /// [`ConnectionError`], which never holds a password or a part of one.
@@ -138,8 +146,8 @@ impl Connection {
     }
 
     fn write_place(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        if self.engine == Engine::Sqlite {
-            return write!(out, "sqlite:{}", OneLine(&self.database));
+        if self.engine.is_local() {
+            return write!(out, "{}:{}", self.engine.scheme(), OneLine(&self.database));
         }
         write!(out, "{}://", self.engine.scheme())?;
         if self.host.contains(':') {
@@ -169,10 +177,11 @@ impl Connection {
             instance: None,
             socket: None,
             database: String::new(),
+            csv: CsvFormat::default(),
             login: Login::Database,
             username: String::new(),
             password: None,
-            encryption: if engine == Engine::Sqlite { Encryption::Off } else { Encryption::Required },
+            encryption: if engine.is_local() { Encryption::Off } else { Encryption::Required },
             trust_server_certificate: false,
             ca_file: None,
             timeout: TIMEOUT,
@@ -181,7 +190,7 @@ impl Connection {
 
     /// The level for a connection that names none: traffic that stays on this machine needs no TLS.
     fn default_encryption(&self) -> Encryption {
-        if self.engine == Engine::Sqlite {
+        if self.engine.is_local() {
             Encryption::Off
         } else if self.socket.is_some() || is_loopback(&self.host) {
             Encryption::Preferred
@@ -206,6 +215,15 @@ impl Engine {
             Self::Postgres => "postgres",
             Self::MySql => "mysql",
             Self::Sqlite => "sqlite",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Whether it reads files and contacts nobody; the database is then their path.
+    pub(crate) fn is_local(self) -> bool {
+        match self {
+            Self::Sqlite | Self::Csv => true,
+            Self::SqlServer | Self::Postgres | Self::MySql => false,
         }
     }
 }
@@ -253,7 +271,7 @@ fn split_outside<'t>(text: &'t str, delimiters: &[char]) -> Option<(&'t str, cha
 }
 
 /// The nearest of `known` to what was written, if it is near.
-fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(super) fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(written, candidate), candidate))

@@ -98,6 +98,34 @@ pub enum SourceError {
         /// The server's words and its code.
         message: String,
     },
+    /// A file of a folder of CSV files cannot be read, or the folder itself.
+    #[error("`{path}`{}: {reason}", FileLine(*line))]
+    File {
+        /// The file or folder.
+        path: String,
+        /// The line of the file, counted from 1.
+        line: Option<u64>,
+        /// Why, without the file's values.
+        reason: String,
+        /// What to do about it.
+        hint: Option<Hint>,
+    },
+    /// A file was written to while it was read.
+    #[error("`{path}` was written to while it was read")]
+    FileChanged {
+        /// The file.
+        path: String,
+    },
+    /// The query names a table that no file gives.
+    #[error("no file in `{folder}` gives the table `{table}`")]
+    TableMissing {
+        /// The table, as the query names it.
+        table: String,
+        /// The folder of files.
+        folder: String,
+        /// The table that may be meant, or all that there are.
+        hint: Option<Hint>,
+    },
     /// The query gives no result.
     #[error("the query gives no columns")]
     NoColumns,
@@ -150,6 +178,7 @@ impl SourceError {
             Self::NameNotResolved { .. }
             | Self::Unreachable { .. }
             | Self::ConnectionLost { .. }
+            | Self::FileChanged { .. }
             | Self::Busy { .. } => true,
             Self::InstanceUnknown { .. }
             | Self::Tls { .. }
@@ -159,6 +188,8 @@ impl SourceError {
             | Self::Query { .. }
             | Self::NotARead { .. }
             | Self::Timeout { .. }
+            | Self::File { .. }
+            | Self::TableMissing { .. }
             | Self::NoColumns
             | Self::DuplicateColumns { .. }
             | Self::Binary { .. }
@@ -186,7 +217,11 @@ impl SourceError {
             Self::NoColumns => "a query must give a result: one SELECT".into(),
             Self::DuplicateColumns { .. } => "give each column its own name with AS".into(),
             Self::Binary { .. } => "leave the column out, or convert it to text in the query".into(),
-            Self::Value { hint, .. } | Self::Unsupported { hint, .. } => return hint.clone(),
+            Self::FileChanged { .. } => "run again when the export has ended; best it writes under another name, and renames the file at its end".into(),
+            Self::Value { hint, .. }
+            | Self::Unsupported { hint, .. }
+            | Self::File { hint, .. }
+            | Self::TableMissing { hint, .. } => return hint.clone(),
             Self::Query { .. } => "try the query with the database's own client and this login; what it says there it says here".into(),
             Self::Other { .. } => return None,
         })
@@ -199,6 +234,15 @@ struct Place(Option<u32>);
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |line| write!(f, " in line {line}"))
+    }
+}
+
+/// `, line 3`, or nothing.
+struct FileLine(Option<u64>);
+
+impl fmt::Display for FileLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |line| write!(f, ", line {line}"))
     }
 }
 

@@ -9,10 +9,12 @@
 //! | PostgreSQL | a `REPEATABLE READ READ ONLY` transaction; the query is prepared alone first |
 //! | MySQL, MariaDB | a `READ ONLY` transaction on one snapshot; the query is prepared alone first |
 //! | SQLite | the file is opened read-only, with `query_only` |
+//! | CSV | the files are opened read-only; queries run on a copy in memory |
 //!
 //! All extracts of a mapping run in one session, so that they agree.
 
 mod connection;
+mod csv;
 mod error;
 mod format;
 mod guard;
@@ -29,7 +31,7 @@ mod tls;
 
 use futures_util::future::BoxFuture;
 
-pub use connection::{Connection, ConnectionError, Encryption, Engine, Login};
+pub use connection::{Connection, ConnectionError, CsvFormat, Encryption, Engine, Login};
 pub use error::SourceError;
 pub(crate) use postgres::open as open_postgres;
 use row::{Column, RowSink};
@@ -55,6 +57,7 @@ pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceE
         Engine::Postgres => Box::new(postgres::Postgres::connect(connection).await?),
         Engine::MySql => Box::new(mysql::MySql::connect(connection).await?),
         Engine::Sqlite => Box::new(sqlite::Sqlite::connect(connection)?),
+        Engine::Csv => Box::new(csv::Csv::connect(connection)?),
     })
 }
 
@@ -65,7 +68,7 @@ pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceE
 pub fn check_query(engine: Engine, query: &str) -> Result<(), SourceError> {
     match engine {
         Engine::SqlServer => guard::check(query),
-        Engine::Postgres | Engine::MySql | Engine::Sqlite => Ok(()),
+        Engine::Postgres | Engine::MySql | Engine::Sqlite | Engine::Csv => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! SQLite: the file is opened read-only, and stepped in place.
+//! SQLite: the file is opened read-only, and stepped in place. A folder of CSV files is read by the same code.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rusqlite::types::ValueRef;
-use rusqlite::{ErrorCode, OpenFlags};
+use rusqlite::{ErrorCode, InterruptHandle, OpenFlags};
 
 use super::error::without_values;
 use super::format::write_float;
 use super::row::{Column, RowSink};
 use super::{Connection, Source, SourceError, check_columns, line_of};
 
-/// A session with a SQLite file.
+/// A session with a SQLite file, or with a database in memory.
 pub(super) struct Sqlite {
-    connection: rusqlite::Connection,
-    timeout: Duration,
+    pub(super) connection: rusqlite::Connection,
+    pub(super) timeout: Duration,
 }
 
 impl Sqlite {
@@ -39,7 +39,8 @@ impl Sqlite {
         Ok(Self { connection, timeout: settings.timeout })
     }
 
-    fn read(&self, query: &str, sink: &mut RowSink) -> Result<(), SourceError> {
+    /// Runs one query that only reads.
+    pub(super) fn read(&self, query: &str, sink: &mut RowSink) -> Result<(), SourceError> {
         let failed = |error| query_error(error, query, self.timeout);
         let mut statement = self.connection.prepare(query).map_err(failed)?;
         if !statement.readonly() {
@@ -79,22 +80,25 @@ impl Sqlite {
 impl Source for Sqlite {
     fn extract<'a>(&'a mut self, query: &'a str, sink: &'a mut RowSink) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
-            let interrupt = self.connection.get_interrupt_handle();
-            let limit = self.timeout;
-            let watch = tokio::spawn(async move {
-                tokio::time::sleep(limit).await;
-                interrupt.interrupt();
-            });
-            // Stepping blocks this thread: without word of it the runtime would leave the watch waiting behind it.
-            let result = tokio::task::block_in_place(|| self.read(query, sink));
-            watch.abort();
-            result
+            within_limit(self.connection.get_interrupt_handle(), self.timeout, || self.read(query, sink))
         })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move { drop(self) })
     }
+}
+
+/// Does work that is interrupted when the time limit is reached.
+pub(super) fn within_limit<T>(interrupt: InterruptHandle, limit: Duration, work: impl FnOnce() -> T) -> T {
+    let watch = tokio::spawn(async move {
+        tokio::time::sleep(limit).await;
+        interrupt.interrupt();
+    });
+    // Stepping blocks this thread: without word of it the runtime would leave the watch waiting behind it.
+    let result = tokio::task::block_in_place(work);
+    watch.abort();
+    result
 }
 
 fn write_value(value: ValueRef<'_>, is_boolean: bool, sink: &mut RowSink, column: &str) -> Result<(), SourceError> {

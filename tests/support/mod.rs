@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail the test")]
 
 pub mod context;
+pub mod drops;
 pub mod servers;
 pub mod source_suite;
 pub mod state_suite;

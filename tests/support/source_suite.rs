@@ -104,7 +104,8 @@ pub fn no_rows(server: &dyn Server) {
 /// Rows stream in many blocks, in order.
 pub fn many_rows(server: &dyn Server) {
     let table = filled(server, 50_000);
-    let rows = read(server, &format!("SELECT id, name FROM {table} ORDER BY id")).unwrap();
+    // Cast, since the columns of a CSV file are text.
+    let rows = read(server, &format!("SELECT id, name FROM {table} ORDER BY CAST(id AS decimal(9, 0))")).unwrap();
     assert_eq!(rows.len(), 50_000);
     assert_eq!(rows[0], ["0", "name 0"]);
     assert_eq!(rows[49_999], ["49999", "name 49999"]);
@@ -156,7 +157,7 @@ pub fn writes_are_refused(server: &dyn Server) {
 /// A mistake in the SQL is told with its line, and names what the query names.
 pub fn query_errors(server: &dyn Server) {
     let error = read(server, "SELECT id\nFROM no_such_table_here").unwrap_err();
-    assert!(matches!(error, SourceError::Query { .. }), "{error:?}");
+    assert!(matches!(error, SourceError::Query { .. } | SourceError::TableMissing { .. }), "{error:?}");
     assert!(error.to_string().contains("no_such_table_here"), "{error}");
     let error = read(server, "SELECT 1 AS a\nFROMM x y z").unwrap_err();
     let SourceError::Query { line, .. } = error else { panic!("{error:?}") };

@@ -1,4 +1,4 @@
-//! URLs: `mssql://user:password@host:port/database?key=value`, and `sqlite:path`.
+//! URLs: `mssql://user:password@host:port/database?key=value`, `sqlite:file` and `csv:folder`.
 //!
 //! Taken apart here and not by the `url` crate, which would encode the braces of a reference and lower the case of a
 //! host that is one.
@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 
 use super::{
-    Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, local_host, nearest, outside_references,
-    parameters, path, split_outside,
+    Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, csv, local_host, nearest,
+    outside_references, parameters, path, split_outside,
 };
 
 pub(super) type Result<T> = std::result::Result<T, ConnectionError>;
 
 /// Every scheme, with its engine.
-const SCHEMES: [(&str, Engine); 7] = [
+const SCHEMES: [(&str, Engine); 8] = [
     ("mssql", Engine::SqlServer),
     ("sqlserver", Engine::SqlServer),
     ("postgres", Engine::Postgres),
@@ -23,6 +23,7 @@ const SCHEMES: [(&str, Engine); 7] = [
     ("mysql", Engine::MySql),
     ("mariadb", Engine::MySql),
     ("sqlite", Engine::Sqlite),
+    ("csv", Engine::Csv),
 ];
 
 /// The scheme of a text that is a URL, ours or not, and the rest after its colon.
@@ -41,8 +42,10 @@ fn engine(scheme: &str) -> Option<Engine> {
 /// Takes a URL apart.
 pub(super) fn parse(scheme: &str, rest: &str) -> Result<Connection> {
     let Some(engine) = engine(scheme) else { return Err(unknown_scheme(scheme)) };
-    if engine == Engine::Sqlite {
-        return parse_sqlite(rest);
+    match engine {
+        Engine::Sqlite => return parse_sqlite(rest),
+        Engine::Csv => return csv::parse(rest),
+        Engine::SqlServer | Engine::Postgres | Engine::MySql => {}
     }
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(ConnectionError::new(format!("`{scheme}:` must be followed by `//`"))
@@ -153,8 +156,7 @@ fn parse_place(connection: &mut Connection, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// `sqlite:data/sis.db`, `sqlite:C:\SIS\sis.db`, `sqlite:///srv/sis.db`. Only the form with `//` is percent-decoded, as
-/// only that is a URL.
+/// `sqlite:data/sis.db`, `sqlite:C:\SIS\sis.db`, `sqlite:///srv/sis.db`.
 fn parse_sqlite(rest: &str) -> Result<Connection> {
     let (file, query) = match split_outside(rest, &['?']) {
         Some((file, _, query)) => (file, query),
@@ -164,24 +166,24 @@ fn parse_sqlite(rest: &str) -> Result<Connection> {
         return Err(ConnectionError::new("a SQLite file takes no parameters").hint("it is always opened read-only"));
     }
     let mut connection = Connection::new(Engine::Sqlite);
-    connection.database = match file.strip_prefix("//") {
-        Some(file) => {
-            let file = decoded(file)?;
-            // `sqlite:///C:/SIS/sis.db`: the third slash belongs to the URL, not to the path.
-            let mut start = file.chars();
-            let drive = start.next() == Some('/')
-                && start.next().is_some_and(|c| c.is_ascii_alphabetic())
-                && start.next() == Some(':');
-            file[usize::from(drive)..].to_owned()
-        }
-        None => file.to_owned(),
-    };
+    connection.database = local_path(file)?;
     if connection.database.is_empty() || connection.database == ":memory:" {
         return Err(
             ConnectionError::new("the URL names no file").hint("write `sqlite:PATH`, for example `sqlite:sis.db`")
         );
     }
     Ok(connection)
+}
+
+/// The path in a URL of an engine that reads files. Only the form with `//` is percent-decoded, as only that is a URL.
+pub(super) fn local_path(written: &str) -> Result<String> {
+    let Some(path) = written.strip_prefix("//") else { return Ok(written.to_owned()) };
+    let path = decoded(path)?;
+    // `sqlite:///C:/SIS/sis.db`: the third slash belongs to the URL, not to the path.
+    let mut start = path.chars();
+    let drive =
+        start.next() == Some('/') && start.next().is_some_and(|c| c.is_ascii_alphabetic()) && start.next() == Some(':');
+    Ok(path[usize::from(drive)..].to_owned())
 }
 
 /// Percent-decoding; references stay as they are.
@@ -217,7 +219,7 @@ fn unknown_scheme(scheme: &str) -> ConnectionError {
     }
     match nearest(&scheme.to_ascii_lowercase(), SCHEMES.iter().map(|(name, _)| *name)) {
         Some(near) => error.hint(format!("did you mean `{near}:`?")),
-        None => error.hint("the kinds are `mssql:`, `postgres:`, `mysql:` and `sqlite:`"),
+        None => error.hint("the kinds are `mssql:`, `postgres:`, `mysql:`, `sqlite:` and `csv:`"),
     }
 }
 
