@@ -1,9 +1,9 @@
 //! A SQL Server for tests, in the test's own process: TDS 7.4 and 8.0 by
 //! [MS-TDS](https://learn.microsoft.com/openspecs/windows_protocols/ms-tds) over a SQLite file.
 //!
-//! A batch goes to SQLite as it is, but for the statements that manage a session; columns get the types that they were
-//! declared with in SQL Server's words, and SQLite's errors become SQL Server's numbers. What SQLite cannot do, a
-//! [`Script`] plays. `tests/tds.rs` holds it to the protocol by a second client, FreeTDS's `tsql`.
+//! A batch goes to SQLite as it is, but for the statements that manage a session and a few functions of dates; columns
+//! get the types that they were declared with in SQL Server's words, and SQLite's errors become SQL Server's numbers. What
+//! SQLite cannot do, a [`Script`] plays. `tests/tds.rs` holds it to the protocol by a second client, FreeTDS's `tsql`.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(unreachable_pub, reason = "a module of test binaries, which have no crate to be public in")]
@@ -63,11 +63,13 @@ pub struct Options {
     pub script: Option<Script>,
     /// Where a client is sent on to.
     pub route: Option<SocketAddr>,
+    /// What `GETDATE()` gives.
+    pub today: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { encryption: Encryption::NotSupported, snapshots: true, script: None, route: None }
+        Self { encryption: Encryption::NotSupported, snapshots: true, script: None, route: None, today: TODAY }
     }
 }
 
@@ -77,6 +79,8 @@ pub const USER: &str = "svc_library";
 pub const PASSWORD: &str = "p@ss;w'ö\"rd {1}";
 /// The one database.
 pub const DATABASE: &str = "Synergetic";
+/// The clock of a server, unless it has another.
+pub const TODAY: &str = "2026-11-24 02:00:00.000";
 
 /// A running server. It ends with the test's process.
 pub struct TdsServer {
@@ -151,6 +155,11 @@ impl TdsServer {
     pub fn connection_string(&self) -> String {
         let password = PASSWORD.replace('\'', "''");
         format!("Server=tcp:127.0.0.1,{};Database={DATABASE};User ID={USER};Password='{password}'", self.port())
+    }
+
+    /// Adds a schema: `sims` for `sims.stud_student`. For sessions that begin later.
+    pub fn create_schema(&self, name: &str) {
+        sqlite::create_schema(&self.shared.file(), name);
     }
 
     /// Runs SQL of SQLite with SQL Server's types, past the protocol and at once for good.
@@ -271,7 +280,7 @@ fn serve_batches(stream: &mut dyn Stream, shared: &Shared) -> io::Result<()> {
                 let script = shared.options.script.as_ref().and_then(|script| script(&sql));
                 match script.or_else(|| waits.then(|| vec![Step::Hang])) {
                     Some(steps) => play(stream, steps)?,
-                    None => wire::write(stream, &session.run(descriptor, &sql))?,
+                    None => wire::write(stream, &session.run(descriptor, &sql, shared.options.today))?,
                 }
             }
             wire::ATTENTION => wire::write(stream, &tokens::done(tokens::DONE_ATTENTION, 0))?,

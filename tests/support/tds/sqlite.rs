@@ -1,6 +1,7 @@
 //! A session's batches, answered by SQLite.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use regex::Regex;
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -26,7 +27,28 @@ pub(super) fn value(file: &Path, sql: &str) -> String {
 fn open(file: &Path) -> Connection {
     let connection = Connection::open(file).unwrap();
     connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    for (name, file) in schemas(file) {
+        let file = file.to_str().unwrap();
+        connection.execute(&format!("ATTACH ?1 AS [{name}]"), [file]).unwrap();
+    }
     connection
+}
+
+/// Adds a schema, a file of its own beside the database's: `sims` for `sims.stud_student`.
+pub(super) fn create_schema(file: &Path, name: &str) {
+    create(&file.with_file_name(format!("{name}.{SCHEMA}")));
+}
+
+const SCHEMA: &str = "schema";
+
+/// Name and file of each schema.
+fn schemas(file: &Path) -> Vec<(String, PathBuf)> {
+    if file.extension().is_some_and(|extension| extension == SCHEMA) {
+        return Vec::new();
+    }
+    let files = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let schemas = files.filter(|file| file.extension().is_some_and(|extension| extension == SCHEMA));
+    schemas.map(|file| (file.file_stem().unwrap().to_str().unwrap().to_owned(), file)).collect()
 }
 
 /// SQLite would make floats of decimals and money: a name with `text` in it keeps every digit as written.
@@ -67,7 +89,7 @@ impl Session {
     }
 
     /// The whole answer to a batch.
-    pub(super) fn run(&mut self, descriptor: u64, sql: &str) -> Vec<u8> {
+    pub(super) fn run(&mut self, descriptor: u64, sql: &str, today: &str) -> Vec<u8> {
         if descriptor != self.transaction {
             let message =
                 "New request is not allowed to start because it should come with valid transaction descriptor.";
@@ -75,7 +97,7 @@ impl Session {
         }
         match self.session_statements(sql).or_else(|| self.probe(sql)) {
             Some(answer) => answer.unwrap_or_else(|answer| answer),
-            None => self.query(sql).unwrap_or_else(|answer| answer),
+            None => self.query(&functions(sql, today)).unwrap_or_else(|answer| answer),
         }
     }
 
@@ -183,6 +205,24 @@ impl Session {
         }
         Ok(if out.is_empty() { tokens::done(0, 0) } else { out })
     }
+}
+
+/// SQL Server's functions of dates in SQLite's words; `today` is what the server's clock says.
+fn functions(sql: &str, today: &str) -> String {
+    let mut sql = sql.to_owned();
+    for (function, words) in [
+        (r"(?i)\bGETDATE\(\)", &*format!("'{today}'")),
+        (r"(?i)\bYEAR\(([^()]*)\)", "CAST(strftime('%Y', $1) AS integer)"),
+        (r"(?i)\bMONTH\(([^()]*)\)", "CAST(strftime('%m', $1) AS integer)"),
+        // Style 103 is `31/12/2026`; what is no date is NULL.
+        (
+            r"(?i)\bTRY_CONVERT\(date,\s*([^(),]*),\s*103\)",
+            "date(substr($1, 7, 4) || '-' || substr($1, 4, 2) || '-' || substr($1, 1, 2))",
+        ),
+    ] {
+        sql = Regex::new(function).unwrap().replace_all(&sql, words).into_owned();
+    }
+    sql
 }
 
 /// The type of an expression, which has no declaration.
