@@ -10,6 +10,7 @@ use std::path::Path;
 
 use sispush::error::ExitCode;
 use sispush::infiniti::contract::{HeaderRule, Holders, Kind, Presence, USERS, Unique};
+use sispush::mapping::shipped::SHIPPED;
 use sispush::mapping::{self, Mapping, keys};
 
 const REFERENCE: &str = "mappings/README.md";
@@ -116,6 +117,19 @@ fn every_shipped_mapping_is_valid() {
         if let Err(error) = Mapping::load(&copy) {
             panic!("{}: {error}\n{:#?}", path.display(), error.problems());
         }
+    }
+}
+
+#[test]
+fn the_table_of_ready_mappings_has_each_and_says_which_are_unverified() {
+    let reference = fs::read_to_string(REFERENCE).unwrap();
+    let section = reference.split("\n## ").find(|section| section.starts_with("Ready mappings\n")).unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| [`")).collect();
+    assert_eq!(rows.len(), SHIPPED.len());
+    for (row, shipped) in rows.iter().zip(SHIPPED) {
+        let name = shipped.name;
+        assert!(row.starts_with(&format!("| [`{name}.yaml`]({name}.yaml) | ")), "{name}: {row}");
+        assert_eq!(row.contains("**unverified**"), shipped.about().contains("UNVERIFIED"), "{name}: {row}");
     }
 }
 

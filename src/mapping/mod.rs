@@ -14,6 +14,7 @@ mod lookup;
 mod mask;
 mod secret;
 mod settings;
+pub mod shipped;
 mod state;
 mod syntax;
 mod template;

@@ -1,0 +1,548 @@
+//! The ready mappings, each against a database with the tables that are publicly known of its SIS, and with the traps that
+//! are known of their data: several semesters, leavers, who is still to come, padded codes, several addresses in a cell.
+//!
+//! What must come out stands here in full. Each mapping runs as `init` writes it: its comments, a source and a target of
+//! one's own, and everything from `users:` on as it is shipped. No SQL Server is at hand, so its mappings' T-SQL is
+//! answered by SQLite, behind the protocol of SQL Server.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: helpers outside the test functions too")]
+
+mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
+
+use serde_json::Value;
+use sispush::mapping::shipped::SHIPPED;
+use support::context::{TestContext, USERNAME};
+use support::servers::{self, MariaDb, Postgres};
+use tds::{Options, TdsServer};
+
+/// The mapping of that name, to be run as `school.yaml`.
+fn school(name: &str, source: &str, password: &str) -> TestContext {
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", password);
+    context.write("school.yaml", with_source(shipped(name), source));
+    context
+}
+
+fn shipped(name: &str) -> &'static str {
+    SHIPPED.iter().find(|shipped| shipped.name == name).unwrap_or_else(|| panic!("no mapping `{name}`")).text
+}
+
+/// The mapping with another source and target, its state beside it.
+fn with_source(text: &str, source: &str) -> String {
+    let (head, users) = text.split_once("\nusers:").unwrap();
+    let comments: String = head.split_inclusive('\n').take_while(|line| line.starts_with('#')).collect();
+    format!(
+        "{comments}
+version: 1
+source:
+  {source}
+target:
+  url: https://example.concordinfiniti.com
+  username: {USERNAME}
+  password: ${{INFINITI_PASSWORD}}
+state: state.db
+users:{users}"
+    )
+}
+
+/// A school on a SQL Server.
+fn sql_server_school(name: &str, server: &TdsServer) -> TestContext {
+    let url = format!("mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
+    school(name, &format!("url: {url}\n  password: ${{SIS_PASSWORD}}"), tds::PASSWORD)
+}
+
+/// Checks the mapping, reads the school, and compares all patrons, as CSV, and the rejections; what the mapping expects of
+/// the data must hold of it.
+#[track_caller]
+fn compare(context: &TestContext, patrons: &str, rejections: &[&str]) {
+    let checked = context.output(&["check", "school.yaml", "--format", "json"]);
+    let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(checked["mappings"][0]["valid"], true, "{checked:#}");
+    assert_eq!(checked["mappings"][0]["problems"].as_array().map(Vec::len), Some(0), "{checked:#}");
+
+    let (found, found_rejections) = preview(context);
+    assert_eq!(found, patrons, "\nfound:\n{found}\nexpected:\n{patrons}");
+    assert_eq!(found_rejections, rejections);
+
+    let tested = context.output(&["test", "school.yaml"]);
+    let text = String::from_utf8(tested.stdout).unwrap();
+    assert!(text.contains("expectations: "), "{text}{}", String::from_utf8_lossy(&tested.stderr));
+    assert!(!text.contains("  failed ") && !text.contains("  warning "), "{text}");
+}
+
+/// The patrons as CSV, and a line for each rule that a row broke.
+#[track_caller]
+fn preview(context: &TestContext) -> (String, Vec<String>) {
+    let shown = context.output(&["preview", "school.yaml", "--format", "csv"]);
+    let errors = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.code().is_some_and(|code| code < 2), "{errors}");
+    let json = context.output(&["preview", "school.yaml", "--format", "json"]);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let mut rejections: Vec<String> = json["rejections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rejection| {
+            let place = |broken: &Value| {
+                format!(
+                    "{} `{}`: {}",
+                    text(&rejection["extract"]),
+                    text(&rejection["username"]),
+                    text(&broken["reason"])
+                )
+            };
+            rejection["broken"].as_array().unwrap().iter().map(place).collect::<Vec<_>>()
+        })
+        .map(|line| without_row_numbers(&line))
+        .collect();
+    rejections.sort_unstable();
+    (String::from_utf8(shown.stdout).unwrap().replace("\r\n", "\n"), rejections)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// A query without an order gives its rows in any.
+fn without_row_numbers(line: &str) -> String {
+    regex::Regex::new(r" row \d+").unwrap().replace_all(line, " row").into_owned()
+}
+
+#[test]
+fn each_is_valid_as_it_is_shipped_and_without_a_warning() {
+    for shipped in SHIPPED {
+        let context = TestContext::new();
+        context.write(&format!("{}.yaml", shipped.name), shipped.text);
+        let said = context.run(&["check", &format!("{}.yaml", shipped.name)]);
+        assert!(said.starts_with("exit code 0\n") && said.ends_with("----- stderr -----\n"), "{said}");
+    }
+}
+
+const SYNERGETIC: &str = "
+    CREATE TABLE FileSemesters (FileYear int, FileSemester int, SystemCurrentFlag bit);
+    INSERT INTO FileSemesters VALUES (2026, 1, 0), (2026, 2, 1), (2027, 1, 0);
+    CREATE TABLE Community (ID int, Gender varchar(10), NetworkLogin varchar(50));
+    INSERT INTO Community VALUES
+        (1, 'F', 'ann.lee'), (2, 'M', 'left.one'), (5, 'U', 'pia.oz'), (7, 'Male', 'tim.ray'), (9, NULL, 'two.forms');
+    CREATE TABLE vStudents (ID int, StudentID int, StudentNetworkLogin char(20), StudentOccupEmail varchar(100),
+        StudentYearLevel int, StudentForm char(6), StudentSurname nvarchar(50), StudentGiven1 nvarchar(50),
+        StudentPreferredFormal nvarchar(50), StudentStatus char(5) COLLATE RTRIM, FileYear int, FileSemester int,
+        CurrentSemesterOnlyFlag bit);
+    INSERT INTO vStudents VALUES
+        -- The whole of last year, and both semesters of this one.
+        (1, 10001, 'ann.lee             ', 'ann.lee@school.example', 6, '6A    ', 'Lee', 'Ann', 'Annie', 'CUR  ', 2025, 2, 0),
+        (1, 10001, 'ann.lee             ', 'ann.lee@school.example', 7, '7A    ', 'Lee', 'Ann', 'Annie', 'CUR  ', 2026, 1, 0),
+        (1, 10001, 'ann.lee             ', 'Ann.Lee@School.example; lee@home.example', 7, '7B    ', 'Lee', 'Ann', 'Annie', 'CUR  ', 2026, 2, 0),
+        -- Leavers, by either code.
+        (2, 10002, 'left.one            ', NULL, 12, '12A   ', 'One', 'Left', NULL, 'LFT  ', 2026, 2, 0),
+        (3, 10003, 'left.two            ', NULL, 12, '12A   ', 'Two', 'Left', NULL, 'LEF  ', 2026, 2, 0),
+        -- Who comes next year.
+        (4, 10004, 'not.yet             ', NULL, 7, '7A    ', 'Yet', 'Not', NULL, 'FUT  ', 2027, 1, 0),
+        -- Early years; without a status; without a person in Community.
+        (5, 10005, 'pia.oz              ', ' ; pia.oz@school.example', 0, 'PA    ', 'Öz', 'Pia', ' ', NULL, 2026, 2, 0),
+        (6, 10006, 'kim.fox             ', NULL, -1, NULL, 'FOX', 'KIM', NULL, 'CUR  ', 2026, 2, 0),
+        -- Without a login, and without a year level.
+        (7, 10007, NULL, NULL, 9, '9A    ', 'Ray', 'Tim', NULL, 'CUR  ', 2026, 2, 0),
+        (8, 10008, 'no.level            ', NULL, NULL, '9A    ', 'Level', 'No', NULL, 'CUR  ', 2026, 2, 0),
+        -- Twice in one semester.
+        (9, 10009, 'two.forms           ', NULL, 9, '9A    ', 'Forms', 'Two', NULL, 'CUR  ', 2026, 2, 0),
+        (9, 10009, 'two.forms           ', NULL, 9, '9B    ', 'Forms', 'Two', NULL, 'CUR  ', 2026, 2, 0);
+    CREATE TABLE vStaff (StaffID int, StaffSurname nvarchar(50), StaffGiven1 nvarchar(50), NetworkLogin varchar(50),
+        StaffOccupEmail varchar(100), ActiveFlag bit);
+    INSERT INTO vStaff VALUES
+        (501, 'Nguyễn', 'Linh', 'lnguyen', 'L.Nguyen@School.example;', 1), (502, 'Gone', 'Long', 'lgone', NULL, 0);";
+
+#[test]
+fn synergetic() {
+    let server = TdsServer::start();
+    server.execute(SYNERGETIC);
+    compare(
+        &sql_server_school("synergetic", &server),
+        "username,enabled,staffmember,givenname,surname,preferredname,emailaddress,graduationyear,librarybarcode,adminsystemid,gender,formclass
+ann.lee,Y,N,Ann,Lee,Annie,ann.lee@school.example,2031,10001,10001,F,7B
+kim.fox,Y,N,KIM,FOX,,,2039,10006,10006,,
+lnguyen,Y,Y,Linh,Nguyễn,,l.nguyen@school.example,,T501,T501,,
+pia.oz,Y,N,Pia,Öz,,pia.oz@school.example,2038,10005,10005,,PA
+",
+        &[
+            "students ``: `username` is blank, and it is mandatory",
+            "students `no.level`: `graduationyear`: the template failed: an operation does not fit its values (a blank or a text where a number is needed?)",
+            "students `two.forms`: `librarybarcode` is the same as in students row",
+            "students `two.forms`: `librarybarcode` is the same as in students row",
+            "students `two.forms`: `username` is the same as in students row",
+            "students `two.forms`: `username` is the same as in students row",
+        ],
+    );
+}
+
+const ISAMS: &str = "
+    CREATE TABLE TblPupilManagementPupils (TblPupilManagementPupilsID int, txtSchoolID varchar(20), txtSchoolCode varchar(20),
+        txtForename nvarchar(50), txtSurname nvarchar(50), txtMiddleNames nvarchar(50), txtPreName nvarchar(50),
+        txtGender char(1), txtDOB varchar(20), txtForm char(8), intNCYear int, intEnrolmentNCYear int,
+        intEnrolmentSchoolYear int, txtEmailAddress varchar(100), txtLeavingDate varchar(20), intSystemStatus int);
+    INSERT INTO TblPupilManagementPupils VALUES
+        (1, '0012345', 'LEE01', 'Ann', 'Lee', 'Mary Jane', 'Annie', 'F', '03/10/2014', '7B      ', 7, 3, 2022,
+            'Ann.Lee@School.example; lee@home.example', NULL, 1),
+        -- Leaves at the end of the year; came in year 12.
+        (2, '0012346', 'RAY01', 'Tim', 'Ray', NULL, NULL, 'M', '01/02/2009', '13A     ', 13, 12, 2025,
+            'tim.ray@school.example', '31/08/2027', 1),
+        -- Reception and nursery.
+        (3, '0012347', 'OEZ01', 'Pia', 'Öz', NULL, ' ', 'U', '05/05/2022', 'RA      ', 0, 0, 2026, 'pia.oz@school.example', NULL, 1),
+        (4, '0012348', 'FOX01', 'KIM', 'FOX', NULL, NULL, NULL, '05/05/2023', NULL, -1, -1, 2026, ';kim.fox@school.example', NULL, 1),
+        -- Left, and still to come.
+        (5, '0012349', 'ONE01', 'Left', 'One', NULL, NULL, 'M', '05/05/2008', '13A     ', 13, 7, 2019, 'left.one@school.example', '31/08/2026', -1),
+        (6, '0012350', 'YET01', 'Not', 'Yet', NULL, NULL, 'F', '05/05/2015', NULL, 7, 7, 2027, 'not.yet@school.example', NULL, 0),
+        -- Without an address, and two with their parents' one.
+        (7, '0012351', 'NON01', 'No', 'Address', NULL, NULL, 'F', '05/05/2015', '7A      ', 7, 7, 2026, NULL, NULL, 1),
+        (8, '0012352', 'TWI01', 'Twin', 'One', NULL, NULL, 'F', '05/05/2015', '7A      ', 7, 7, 2026, 'twins@home.example', NULL, 1),
+        (9, '0012353', 'TWI02', 'Twin', 'Two', NULL, NULL, 'F', '05/05/2015', '7A      ', 7, 7, 2026, 'twins@home.example', NULL, 1);";
+
+#[test]
+fn isams() {
+    let server = TdsServer::start();
+    server.execute(ISAMS);
+    compare(
+        &sql_server_school("isams", &server),
+        "username,enabled,staffmember,givenname,surname,middlename,preferredname,emailaddress,graduationyear,librarybarcode,adminsystemid,gender,formclass
+ann.lee,Y,N,Ann,Lee,Mary Jane,Annie,ann.lee@school.example,2033,0012345,0012345,F,7B
+kim.fox,Y,N,KIM,FOX,,,kim.fox@school.example,2041,0012348,0012348,,
+pia.oz,Y,N,Pia,Öz,,,pia.oz@school.example,2040,0012347,0012347,,RA
+tim.ray,Y,N,Tim,Ray,,,tim.ray@school.example,2027,0012346,0012346,M,13A
+",
+        &[
+            "pupils ``: `username` is blank, and it is mandatory",
+            "pupils `twins`: `username` is the same as in pupils row",
+            "pupils `twins`: `username` is the same as in pupils row",
+        ],
+    );
+}
+
+/// Year 13 of 2026/27 leaves in 2027, whether it is November or August.
+#[test]
+fn isams_before_and_after_the_change_of_year() {
+    for (today, year_13_leaves) in
+        [("2026-08-31 23:59:00.000", 2026), ("2026-09-01 00:00:00.000", 2027), ("2027-08-31 02:00:00.000", 2027)]
+    {
+        let server = TdsServer::start_with(Options { today, ..Options::default() });
+        server.execute(ISAMS);
+        let (patrons, _) = preview(&sql_server_school("isams", &server));
+        let tim = patrons.lines().find(|line| line.starts_with("tim.ray,")).unwrap();
+        assert!(tim.contains(&format!(",{year_13_leaves},")), "{today}: {tim}");
+    }
+}
+
+const SIMS: &str = "
+    CREATE TABLE sims.sims_school (school_id int, status char(1));
+    INSERT INTO sims.sims_school VALUES (1, 'S'), (2, 'F');
+    CREATE TABLE sims.sims_person (person_id int, surname nvarchar(50), forename nvarchar(50), dob datetime);
+    INSERT INTO sims.sims_person VALUES
+        (1, 'Lee', 'Ann', '2008-09-01T00:00:00'), (2, 'Ray', 'Tim', '2009-08-31T00:00:00'),
+        (3, 'Öz', 'Pia', '2014-12-05T00:00:00'), (4, 'FOX', 'KIM', '2012-01-31T00:00:00'),
+        (5, 'One', 'Left', '2008-03-01T00:00:00'), (6, 'Yet', 'Not', '2015-03-01T00:00:00'),
+        (7, 'Else', 'Where', '2010-03-01T00:00:00'), (8, 'Birthday', 'No', NULL);
+    CREATE TABLE sims.stud_student (person_id int, unique_pupil_no char(13));
+    INSERT INTO sims.stud_student VALUES (1, 'A123456789012'), (2, 'B123456789012'), (3, 'C123456789012'),
+        (4, NULL), (5, 'E123456789012'), (6, 'F123456789012'), (7, 'G123456789012'), (8, 'H123456789012');
+    CREATE TABLE sims.stud_school_history (person_id int, school_id int, admission_number char(10), start_date datetime,
+        end_date datetime);
+    INSERT INTO sims.stud_school_history VALUES
+        -- Another school before.
+        (1, 2, '900001    ', '2013-09-01T00:00:00', '2020-07-20T00:00:00'),
+        (1, 1, '001001    ', '2020-09-01T00:00:00', NULL),
+        -- Left and came back; the end of this stay is known already.
+        (2, 1, '001002    ', '2020-09-01T00:00:00', '2022-07-20T00:00:00'),
+        (2, 1, '001002    ', '2024-09-01T00:00:00', '2027-07-20T00:00:00'),
+        -- The same stay twice, and another that begins next year.
+        (3, 1, '001003    ', '2026-09-01T00:00:00', NULL),
+        (3, 1, '001003    ', '2026-09-01T00:00:00', NULL),
+        (3, 1, '001003    ', '2027-09-01T00:00:00', NULL),
+        (4, 1, '001004    ', '2023-09-01T00:00:00', NULL),
+        -- Left: the newest stay has ended, an older one was never closed.
+        (5, 1, '001005    ', '2019-09-01T00:00:00', NULL),
+        (5, 1, '001005    ', '2021-09-01T00:00:00', '2026-07-20T00:00:00'),
+        -- Still to come, at another school, and without a date of birth.
+        (6, 1, '001006    ', '2027-09-01T00:00:00', NULL),
+        (7, 2, '900007    ', '2021-09-01T00:00:00', NULL),
+        (8, 1, '001008    ', '2021-09-01T00:00:00', NULL);";
+
+#[test]
+fn sims() {
+    let server = TdsServer::start();
+    server.create_schema("sims");
+    server.execute(SIMS);
+    compare(
+        &sql_server_school("sims", &server),
+        "username,enabled,staffmember,givenname,surname,graduationyear,librarybarcode,adminsystemid
+001001,Y,N,Ann,Lee,2027,001001,A123456789012
+001002,Y,N,Tim,Ray,2027,001002,B123456789012
+001003,Y,N,Pia,Öz,2033,001003,C123456789012
+001004,Y,N,KIM,FOX,2030,001004,
+",
+        &["pupils `001008`: a student needs `graduationyear` or `academiclevel`, and both are blank"],
+    );
+}
+
+const FACTS: &str = "
+    CREATE TABLE dbo.Person (PersonID int, FirstName nvarchar(50), FamilyName nvarchar(50), UserName char(20),
+        Email varchar(100));
+    INSERT INTO dbo.Person VALUES
+        (1, 'Ann', 'Lee', 'alee                ', 'Ann.Lee@School.example; lee@home.example'),
+        (2, 'Tim', 'RAY', 'tray                ', NULL), (3, 'Pia', 'Öz', 'poz                 ', ' '),
+        (4, 'Kim', 'Fox', 'kfox                ', NULL), (5, 'Left', 'One', 'lone                ', NULL),
+        (6, 'A', 'Parent', NULL, 'parent@home.example'), (7, 'Un', 'Graded', 'ugraded             ', NULL);
+    CREATE TABLE dbo.Person_Student (StudentID int, GradeLevel char(4), Status varchar(10));
+    INSERT INTO dbo.Person_Student VALUES (1, '07  ', 'Enrolled'), (2, '12  ', 'Enrolled'), (3, 'K   ', 'Enrolled'),
+        (4, 'PK  ', 'Enrolled'), (5, '12  ', 'Withdrawn'), (7, 'UG  ', 'Enrolled');";
+
+#[test]
+fn facts() {
+    let server = TdsServer::start();
+    server.create_schema("dbo");
+    server.execute(FACTS);
+    let context = sql_server_school("facts", &server);
+    assert_refused_by_the_database(&context, "LOOK_UP_login");
+
+    look_up(
+        &context,
+        &[
+            ("LOOK_UP_login", "UserName"),
+            ("LOOK_UP_surname", "FamilyName"),
+            ("LOOK_UP_email", "Email"),
+            ("LOOK_UP_status", "Status"),
+            ("LOOK_UP_enrolled", "Enrolled"),
+        ],
+    );
+    compare(
+        &context,
+        "username,enabled,staffmember,givenname,surname,emailaddress,graduationyear,librarybarcode,adminsystemid
+alee,Y,N,Ann,Lee,ann.lee@school.example,2032,1,1
+kfox,Y,N,Kim,Fox,,2040,4,4
+poz,Y,N,Pia,Öz,,2039,3,3
+tray,Y,N,Tim,RAY,,2027,2,2
+",
+        &[
+            "students `ugraded`: `graduationyear`: the template failed: an operation does not fit its values (a blank or a text where a number is needed?)",
+        ],
+    );
+}
+
+const TASS: &str = "
+    CREATE TABLE pupils (studCode char(7), username varchar(50) COLLATE RTRIM, firstName nvarchar(50), preferredName nvarchar(50),
+        surname nvarchar(50), gender char(1), emailAddress varchar(200), scholasticYear varchar(10), pcTutorGroup char(6),
+        currentStatus char(4) COLLATE RTRIM, dateOfLeaving varchar(10) COLLATE RTRIM, mobile varchar(20));
+    INSERT INTO pupils VALUES
+        ('0009069', 'alee', 'Ann Mary Jane', 'Annie', 'Lee', 'F', 'Ann.Lee@School.example;lee@home.example', '07', '7B    ', 'C   ', '', ' '),
+        ('0009070', 'tray', 'Tim', ' ', 'RAY', 'M', 'tray@school.example', 'Year 12', '12A   ', 'C   ', '04/12/2026', ' '),
+        ('0009071', 'poz', 'Pia', NULL, 'Öz', 'U', ' ; poz@school.example ', 'PP', 'PPA   ', 'C   ', NULL, ' '),
+        ('0009072', 'kfox', 'Kim-Lou', ' ', 'Fox', 'U', ' ', '-1', ' ', 'C   ', ' ', ' '),
+        -- Left: by the date, though the 31st sorts behind the 24th; by the status.
+        ('0009073', 'lone', 'Left', ' ', 'One', 'M', ' ', '12', '12A   ', 'C   ', '31/10/2026', ' '),
+        ('0009074', 'ltwo', 'Left', ' ', 'Two', 'M', ' ', '12', '12A   ', 'L   ', '', ' '),
+        -- Still to come; no username.
+        ('0009075', 'nyet', 'Not', ' ', 'Yet', 'F', ' ', '7', ' ', 'F   ', '', ' '),
+        ('0009076', '', 'No', ' ', 'Login', 'F', ' ', '7', '7A    ', 'C   ', '', ' '),
+        ('0009077', 'ugraded', 'Un', ' ', 'Graded', 'F', ' ', 'UG', '7A    ', 'C   ', '', ' ');
+    CREATE TABLE people (empCode char(7), username varchar(50), givenNamesText nvarchar(50), preferNameText nvarchar(50),
+        surnameText nvarchar(50), sexFlag char(1), schoolEmail varchar(100), termDate varchar(10) COLLATE RTRIM);
+    INSERT INTO people VALUES
+        ('0009069', 'lnguyen', 'Linh Thi', ' ', 'Nguyễn', 'F', 'L.Nguyen@School.example', ' '),
+        ('0000002', 'jdoe', 'Jo', 'Joe', 'Doe', 'X', 'j.doe@school.example', '31/01/2027'),
+        ('0000003', 'lgone', 'Long', ' ', 'Gone', 'M', 'l.gone@school.example', '31/12/2025');";
+
+#[test]
+fn tass() {
+    let server = TdsServer::start();
+    server.execute(TASS);
+    let context = sql_server_school("tass", &server);
+    assert_refused_by_the_database(&context, "LOOK_UP_students");
+
+    look_up(&context, &[("LOOK_UP_students", "pupils"), ("LOOK_UP_employees", "people"), ("LOOK_UP_current", "C")]);
+    compare(
+        &context,
+        "username,enabled,staffmember,givenname,surname,middlename,preferredname,emailaddress,graduationyear,librarybarcode,adminsystemid,gender,formclass
+alee,Y,N,Ann,Lee,Mary Jane,Annie,ann.lee@school.example,2031,0009069,0009069,F,7B
+jdoe,Y,Y,Jo,Doe,,Joe,j.doe@school.example,,T0000002,T0000002,,
+kfox,Y,N,Kim-Lou,Fox,,,,2039,0009072,0009072,,
+lnguyen,Y,Y,Linh,Nguyễn,Thi,,l.nguyen@school.example,,T0009069,T0009069,F,
+poz,Y,N,Pia,Öz,,,poz@school.example,2038,0009071,0009071,,PPA
+tray,Y,N,Tim,RAY,,,tray@school.example,2026,0009070,0009070,M,12A
+",
+        &[
+            "students ``: `username` is blank, and it is mandatory",
+            "students `ugraded`: `graduationyear`: the template failed: an operation does not fit its values (a blank or a text where a number is needed?)",
+        ],
+    );
+}
+
+/// The school of the mappings for any SIS. `text` and `date` are the engine's types; `padded` is a type of short codes.
+fn any_school(text: &str, date: &str, padded: &str, day: impl Fn(&str) -> String) -> String {
+    let (past, future) = (day("2020-12-31"), day("2098-01-02"));
+    format!(
+        "CREATE TABLE students (student_code {text}, login {text}, first_name {text}, preferred_name {text},
+            last_name {text}, gender {text}, email {text}, barcode {text}, form {padded}, year_level {text},
+            status {padded}, leaving_date {date});
+        INSERT INTO students VALUES
+            ('S1', 'alee', 'Ann', 'Annie', 'Lee', 'F', 'Ann.Lee@School.example; lee@home.example', '0009069', '7B    ', '07', 'Current', NULL),
+            -- In two semesters, alike in everything.
+            ('S2', 'tray', 'Tim', ' ', 'RAY', 'Male', ' ', '0009070', '12A   ', 'Year 12', 'Current', '{future}'),
+            ('S2', 'tray', 'Tim', ' ', 'RAY', 'Male', ' ', '0009070', '12A   ', 'Year 12', 'Current', '{future}'),
+            ('S3', 'poz', 'Pia', NULL, 'Öz', 'U', ' ;poz@school.example', '0009071', NULL, 'pp', 'Current', NULL),
+            ('S4', 'kfox', 'Kim', NULL, 'Fox', NULL, NULL, '0009072', NULL, '-1', 'Current', NULL),
+            -- Left: by the date, and by the status. Still to come.
+            ('S5', 'lone', 'Left', NULL, 'One', 'M', NULL, '0009073', '12A   ', '12', 'Current', '{past}'),
+            ('S6', 'ltwo', 'Left', NULL, 'Two', 'M', NULL, '0009074', '12A   ', '12', 'Left', NULL),
+            ('S7', 'nyet', 'Not', NULL, 'Yet', 'F', NULL, '0009075', NULL, '7', 'Future', NULL),
+            -- Without a login, with a year level that is none, and in two forms.
+            ('S8', NULL, 'No', NULL, 'Login', 'F', NULL, '0009076', '7A    ', '7', 'Current', NULL),
+            ('S9', 'ugraded', 'Un', NULL, 'Graded', 'F', NULL, '0009077', '7A    ', 'UG', 'Current', NULL),
+            ('S10', 'twice', 'In', NULL, 'Twoforms', 'F', NULL, '0009078', '7A    ', '7', 'Current', NULL),
+            ('S10', 'twice', 'In', NULL, 'Twoforms', 'F', NULL, '0009078', '7B    ', '7', 'Current', NULL);
+        CREATE TABLE staff (staff_code {text}, login {text}, first_name {text}, last_name {text}, email {text}, status {padded});
+        INSERT INTO staff VALUES
+            ('0009069', 'lnguyen', 'Linh', 'Nguyễn', 'L.Nguyen@School.example', 'Current'),
+            ('0000002', 'lgone', 'Long', 'Gone', NULL, 'Left');"
+    )
+}
+
+#[track_caller]
+fn compare_any_school(context: &TestContext, school_year: i32) {
+    let leaves = |year_level: i32| school_year + 12 - year_level;
+    compare(
+        context,
+        &format!(
+            "username,enabled,staffmember,givenname,surname,preferredname,emailaddress,graduationyear,librarybarcode,adminsystemid,gender,formclass
+alee,Y,N,Ann,Lee,Annie,ann.lee@school.example,{},0009069,S1,F,7B
+kfox,Y,N,Kim,Fox,,,{},0009072,S4,,
+lnguyen,Y,Y,Linh,Nguyễn,,l.nguyen@school.example,,T0009069,T0009069,,
+poz,Y,N,Pia,Öz,,poz@school.example,{},0009071,S3,,
+tray,Y,N,Tim,RAY,,,{},0009070,S2,M,12A
+",
+            leaves(7),
+            leaves(-1),
+            leaves(0),
+            leaves(12)
+        ),
+        &[
+            "students ``: `username` is blank, and it is mandatory",
+            "students `twice`: `librarybarcode` is the same as in students row",
+            "students `twice`: `librarybarcode` is the same as in students row",
+            "students `twice`: `username` is the same as in students row",
+            "students `twice`: `username` is the same as in students row",
+            "students `ugraded`: `graduationyear`: the template failed: an operation does not fit its values (a blank or a text where a number is needed?)",
+        ],
+    );
+}
+
+#[test]
+fn any_sql_server() {
+    let server = TdsServer::start();
+    server.execute(&any_school("nvarchar(80)", "date", "char(8) COLLATE RTRIM", str::to_owned));
+    compare_any_school(&sql_server_school("generic-sqlserver", &server), 2026);
+}
+
+#[test]
+fn any_postgres() {
+    let Some(server) = Postgres::get("shipped::any_postgres") else { return };
+    server.create_database("shipped");
+    server.execute("shipped", &any_school("varchar(80)", "date", "char(8)", str::to_owned));
+    let year = server.execute("shipped", "SELECT to_char(now(), 'YYYY')");
+    let url = format!("postgres://{}@127.0.0.1:{}/shipped", servers::USERNAME, server.port());
+    let source = format!("url: {url}\n  password: ${{SIS_PASSWORD}}");
+    compare_any_school(&school("generic-postgres", &source, servers::PASSWORD), year.trim().parse().unwrap());
+}
+
+#[test]
+fn any_mariadb() {
+    let Some(server) = MariaDb::get("shipped::any_mariadb") else { return };
+    server.create_database("shipped");
+    server.execute("shipped", &any_school("varchar(80)", "date", "char(8)", str::to_owned));
+    // A date that is none: neither past nor a year of the future.
+    server.execute(
+        "shipped",
+        "SET SESSION sql_mode = ''; UPDATE students SET leaving_date = '0000-00-00' WHERE login = 'kfox'",
+    );
+    let year = server.execute("shipped", "SELECT LEFT(NOW(), 4)");
+    let url = format!("mysql://{}@127.0.0.1:{}/shipped", servers::USERNAME, server.port());
+    let source = format!("url: {url}\n  password: ${{SIS_PASSWORD}}");
+    compare_any_school(&school("generic-mysql", &source, servers::PASSWORD), year.trim().parse().unwrap());
+}
+
+#[test]
+fn any_sqlite() {
+    let context = school("generic-sqlite", "url: sqlite:sis.db", "unused");
+    context.sis(&any_school("text", "text", "text", str::to_owned));
+    // A padded code, and a leaving date that is blank rather than missing.
+    context.sis("UPDATE students SET status = 'Current ', leaving_date = '' WHERE login = 'kfox'");
+    compare_any_school(&context, this_year());
+}
+
+/// What the comments say of a school year that does not begin in January is put into the query, and must be right.
+#[test]
+fn school_years_that_begin_in_september() {
+    let leaves = |context: &TestContext| -> i32 {
+        let (patrons, _) = preview(context);
+        let tim = patrons.lines().find(|line| line.starts_with("tray,")).unwrap();
+        tim.split(',').nth(7).unwrap().parse().unwrap()
+    };
+    for (today, year) in
+        [("2026-08-31 23:59:00.000", 2026), ("2026-09-01 00:00:00.000", 2027), ("2027-01-01 02:00:00.000", 2027)]
+    {
+        let server = TdsServer::start_with(Options { today, ..Options::default() });
+        server.execute(&any_school("nvarchar(80)", "date", "char(8) COLLATE RTRIM", str::to_owned));
+        let context = sql_server_school("generic-sqlserver", &server);
+        begin_in_september(&context);
+        assert_eq!(leaves(&context), year, "{today}");
+    }
+    let context = school("generic-sqlite", "url: sqlite:sis.db", "unused");
+    context.sis(&any_school("text", "text", "text", str::to_owned));
+    begin_in_september(&context);
+    assert_eq!(leaves(&context), school_year_from_september());
+    if let Some(server) = Postgres::get("shipped::school_years_that_begin_in_september") {
+        server.create_database("september");
+        server.execute("september", &any_school("varchar(80)", "date", "char(8)", str::to_owned));
+        let url = format!("postgres://{}@127.0.0.1:{}/september", servers::USERNAME, server.port());
+        let source = format!("url: {url}\n  password: ${{SIS_PASSWORD}}");
+        let context = school("generic-postgres", &source, servers::PASSWORD);
+        begin_in_september(&context);
+        assert_eq!(leaves(&context), school_year_from_september());
+    }
+}
+
+/// The year in which the school year ends that began in September.
+fn school_year_from_september() -> i32 {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    i32::from(now.year()) + i32::from(now.month() >= 9)
+}
+
+/// Takes the expression from the comments.
+fn begin_in_september(context: &TestContext) {
+    let text = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let (_, after) = text.split_once("September:\n#").unwrap();
+    let expression = after.lines().next().unwrap().trim();
+    let line = text.lines().find(|line| line.ends_with(" AS school_year")).unwrap();
+    context.write("school.yaml", text.replace(line, &format!("             {expression} AS school_year")));
+}
+
+/// The program runs in UTC here.
+fn this_year() -> i32 {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year().into()
+}
+
+/// What nobody has looked up yet must not be read as if it were known.
+#[track_caller]
+fn assert_refused_by_the_database(context: &TestContext, name: &str) {
+    let said = context.run(&["push", "school.yaml"]);
+    assert!(said.starts_with("exit code 3\n") && said.contains(name), "{said}");
+}
+
+/// Puts the school's own names into the mapping.
+fn look_up(context: &TestContext, names: &[(&str, &str)]) {
+    let mut text = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    for (from, to) in names {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    context.write("school.yaml", text);
+}
