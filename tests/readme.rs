@@ -215,6 +215,19 @@ fn what_a_mistake_looks_like_is_shown() {
 
 #[test]
 fn what_a_test_prints_is_shown() {
+    let (_server, context) = school("expect:");
+    compare_output("output: test", &context.run(&["test", "school.yaml"]));
+}
+
+#[test]
+fn what_an_explanation_prints_is_shown() {
+    let (_server, context) = school("");
+    compare_output("output: explain", &context.run(&["explain", "school.yaml", "zoe.nguyen"]));
+    compare_output("output: explain nobody", &context.run(&["explain", "school.yaml", "zoe.nguyn"]));
+}
+
+/// The README's school, with the lines to add to it that hold this.
+fn school(lines: &str) -> (TdsServer, TestContext) {
     let server = TdsServer::start();
     server.execute(SCHOOL);
     let context = TestContext::new();
@@ -224,11 +237,14 @@ fn what_a_test_prints_is_shown() {
         block.text.clone()
     };
     let real = [("@sis.example.local/", format!("@127.0.0.1:{}/", server.port()))];
-    let school = replaced(&text("file: school.yaml", ""), &real) + &text("lines: school.yaml", "expect:");
+    let mut school = replaced(&text("file: school.yaml", ""), &real);
+    if !lines.is_empty() {
+        school += &text("lines: school.yaml", lines);
+    }
     context.write("school.yaml", school);
     let password = tds::PASSWORD.replace('"', "\\\"");
-    write_secrets(&context, &format!("SIS_PASSWORD=\"{password}\"\n"));
-    compare_output("output: test", &context.run(&["test", "school.yaml"]));
+    write_secrets(&context, &format!("SIS_PASSWORD=\"{password}\"\nINFINITI_PASSWORD=x\n"));
+    (server, context)
 }
 
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.

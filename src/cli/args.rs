@@ -22,7 +22,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done, or nothing to do, or held
-  1    done, but rows were rejected, here or by Infiniti, or held back
+  1    done, but rows were rejected, here or by Infiniti, or held back; or `explain` found no row
   2    bad arguments or mapping; nothing was contacted
   3    the source failed; nothing was sent
   4    the target failed, or its answer is unknown
@@ -61,6 +61,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Read the SIS and show the patrons as they would be sent, and the rejected rows; send nothing.
     Preview(PreviewArgs),
+    /// Read the SIS up to one patron and show each step from the source row to what a push would send; send nothing.
+    Explain(ExplainArgs),
     /// Read the SIS and see whether what the mapping expects of the data holds; send nothing.
     Test(TestArgs),
     /// Read the SIS and show what a push would do: who is new, which headers changed, who left; send nothing.
@@ -111,6 +113,24 @@ pub(super) struct PreviewArgs {
     /// Format of the patrons.
     #[arg(long, value_enum, default_value_t = PreviewFormatArg::Table)]
     pub(super) format: PreviewFormatArg,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// The mapping file.
+    #[arg(value_name = "MAPPING")]
+    pub(super) mapping: PathBuf,
+    /// The patron's username, in upper or lower case; a barcode, an `adminsystemid` or an address will do, too.
+    #[arg(value_name = "USERNAME", required_unless_present = "row", conflicts_with = "row")]
+    pub(super) username: Option<String>,
+    /// A row in the place of a username: `students:12` is the twelfth that the extract `students` gives.
+    #[arg(long, value_name = "EXTRACT:N")]
+    pub(super) row: Option<String>,
+    #[command(flatten)]
+    pub(super) state: StateArg,
+    /// Format of the result. Values are shown in each; passwords in none.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(super) format: FormatArg,
 }
 
 #[derive(Args, Debug)]

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod demo;
+mod explain;
 mod man;
 mod output;
 mod preview;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let result = start_logging(&cli).and_then(|()| match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
         Command::Preview(args) => until_interrupted(|_| preview::run(args, output.clone())),
+        Command::Explain(args) => until_interrupted(|_| explain::run(args, output.clone())),
         Command::Test(args) => until_interrupted(|_| test::run(args, output.clone())),
         Command::Diff(args) => {
             let is_verbose = cli.global.verbose > 0;

@@ -201,7 +201,7 @@ async fn attempt(path: &Path, task: &Task, output: &mut Output, name: &mut Optio
     *name = Some(mapping.name.clone());
     output.mapping_warnings(&mapping)?;
     let today = Zoned::now().date();
-    let hold = mapping.hold.iter().find(|hold| (hold.from..=hold.until).contains(&today)).cloned();
+    let hold = mapping.hold_on(today).cloned();
     if let Some(hold) = &hold
         && !task.is_rehearsal
         && !task.despite_hold
@@ -259,13 +259,7 @@ impl Job<'_> {
         let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
         let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let known = match &mut state {
-            Some(state) => Known {
-                accepted: state.accepted().await?,
-                key: state.key(),
-                revision: state.revision(),
-                facts: state.facts().clone(),
-                is_kept: true,
-            },
+            Some(state) => Known::of(state).await?,
             None => Known::nothing(),
         };
         let judged = expect::judge(&patrons, mapping, (&known.facts, &known.key), &times, self.started_at);

@@ -15,6 +15,7 @@ use super::contract::{
 use super::fingerprint::Digest;
 use super::patron::{ExtractCount, Patrons, Record, Rejection, Warning, WarningKind};
 use super::payload::{Lines, push_cell, select_cells};
+use super::trace::{Ending, Observer, Stage};
 use super::value::{RowPlace, Rule, canonical};
 use crate::mapping::{Extract, Input, Lookup, Send, Template, Transform};
 use crate::source::row::{Block, Column, Row};
@@ -116,6 +117,7 @@ impl Builder {
     pub fn with_digests(mut self, extracts: &[Extract]) -> Self {
         let rules = extracts.iter().flat_map(|extract| &extract.rules);
         let create_only = rules.filter(|rule| rule.send == Send::Create).map(|rule| rule.header).collect();
+        self.create_only = create_only;
         let is_digested = |header: &Header| self.contract.rule(*header).kind != Kind::Password;
         self.digested = Some(self.contract.iter().filter(is_digested).collect::<HeaderSet>().without(create_only));
         self
@@ -174,13 +176,23 @@ impl Builder {
             if taken == most {
                 break;
             }
-            self.row(row);
+            self.row(row, &mut ());
             taken += 1;
         }
         taken
     }
 
-    fn row(&mut self, row: Row<'_>) {
+    /// Takes rows of the extract that was started last while `observer` looks on, until it has what it wants.
+    pub fn watched_rows(&mut self, block: &Block, observer: &mut impl Observer) {
+        for row in block.rows() {
+            if observer.is_done() {
+                break;
+            }
+            self.row(row, observer);
+        }
+    }
+
+    fn row(&mut self, row: Row<'_>, observer: &mut impl Observer) {
         let extract = self.extracts.len() - 1;
         let Some(count) = self.extracts.last_mut() else { return };
         count.rows += 1;
@@ -188,6 +200,7 @@ impl Builder {
             extract: u16::try_from(extract).unwrap_or(u16::MAX),
             row: u32::try_from(count.rows).unwrap_or(u32::MAX),
         };
+        observer.begins(place);
         let Scratch { line, broken, value: buffers, key, digested } = &mut self.scratch;
         line.clear();
         broken.clear();
@@ -199,29 +212,38 @@ impl Builder {
         for step in &mut self.steps {
             let (header, kind, is_unique) = (step.header, step.kind, step.is_unique);
             buffers.had_control = false;
-            let (value, class) = match step.value(row, buffers) {
+            let (value, class) = match step.value(row, buffers, observer) {
                 Ok(("", _)) => {
-                    if step.is_mandatory {
+                    let ending = if step.is_mandatory {
                         broken.push((header, Rule::Blank));
+                        Ending::Broken(&Rule::Blank)
                     } else if step.default.is_some() {
                         // The mapping says that a blank is to be sent.
                         push_cell(line, "", false);
                         headers.insert(header);
-                    }
+                        Ending::SentBlank
+                    } else {
+                        Ending::LeftOut
+                    };
+                    observer.ends(header, ending);
                     continue;
                 }
                 Ok((value, class)) => match canonical(kind, value) {
                     Ok(value) => (value, class),
                     Err(rule) => {
+                        observer.ends(header, Ending::Broken(&rule));
                         broken.push((header, rule));
                         continue;
                     }
                 },
                 Err(rule) => {
+                    observer.ends(header, Ending::Broken(&rule));
                     broken.push((header, rule));
                     continue;
                 }
             };
+            observer.saw(header, Stage::Normalised, value);
+            observer.ends(header, Ending::Sent(value));
             if header == self.contract.key() {
                 key.push_str(value);
             } else if header == STAFFMEMBER {
@@ -236,6 +258,7 @@ impl Builder {
                 control.insert(header);
             }
         }
+        observer.row_ends(row);
         if let Some(is_staff) = is_staff {
             self.cohort.check(headers, is_staff, broken);
         }
@@ -367,9 +390,14 @@ const CLASH_PLACES: usize = 3;
 impl Step {
     /// The value that a row gives this header, and its class: trimmed, in NFC, without control characters; blank if
     /// there is none.
-    fn value<'a>(&'a mut self, row: Row<'a>, buffers: &'a mut Buffers) -> Result<(&'a str, u8), Rule> {
+    fn value<'a>(
+        &'a mut self,
+        row: Row<'a>,
+        buffers: &'a mut Buffers,
+        observer: &mut impl Observer,
+    ) -> Result<(&'a str, u8), Rule> {
         let Buffers { rendered, from, to, clean, had_control } = buffers;
-        let mut value = trim(match &mut self.input {
+        let input = match &mut self.input {
             StepInput::Column(column) => row.cell(*column),
             StepInput::Value(text) => text,
             StepInput::Template(template, columns) => {
@@ -377,22 +405,29 @@ impl Step {
                 render(template, columns, row, rendered)?;
                 rendered
             }
-        });
+        };
+        observer.saw(self.header, Stage::Input, input);
+        let mut value = trim(input);
         if let Some(lookup) = &self.lookup {
             value = lookup.get(value).ok_or(Rule::Lookup)?;
+            observer.saw(self.header, Stage::Lookup, value);
         }
         if !value.is_empty() && !self.transforms.is_empty() {
             from.clear();
             from.push_str(value);
-            for transform in &self.transforms {
+            for (number, transform) in self.transforms.iter().enumerate() {
                 to.clear();
                 transform.apply(from.trim(), to);
                 std::mem::swap(from, to);
+                observer.saw(self.header, Stage::Transform(number), from);
             }
             value = from.trim();
         }
-        if value.is_empty() {
-            value = self.default.as_deref().unwrap_or_default().trim();
+        if value.is_empty()
+            && let Some(default) = &self.default
+        {
+            value = default.trim();
+            observer.saw(self.header, Stage::Default, value);
         }
         let class = class_of(value);
         if class & UNUSUAL == 0 {
@@ -540,7 +575,7 @@ mod tests {
         };
         let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
         rules.sort_by_key(|rule| rule.header);
-        Extract { name: name.to_owned(), query: name.to_owned(), rules, min_rows: None }
+        Extract { name: name.to_owned(), query: name.to_owned(), query_file: None, line: 1, rules, min_rows: None }
     }
 
     /// An extract, the columns of its result, and its rows.

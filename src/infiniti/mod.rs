@@ -10,6 +10,7 @@ pub mod fingerprint;
 pub mod patron;
 pub mod payload;
 pub mod sandbox;
+pub mod trace;
 pub mod value;
 
 pub use client::{Target, TargetError};

@@ -29,6 +29,7 @@ use secrecy::SecretString;
 
 pub use diagnostic::{MappingError, Problem, Severity};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
+pub use keys::nearest;
 pub use load::find;
 pub use lookup::Lookup;
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
@@ -73,6 +74,13 @@ pub struct Mapping {
     unresolved: Option<load::Unresolved>,
 }
 
+impl Mapping {
+    /// The hold that is in force on a day.
+    pub fn hold_on(&self, day: jiff::civil::Date) -> Option<&Hold> {
+        self.hold.iter().find(|hold| (hold.from..=hold.until).contains(&day))
+    }
+}
+
 /// Where and how to post.
 #[derive(Clone, Debug)]
 pub struct TargetSettings {
@@ -114,6 +122,10 @@ pub struct Extract {
     pub name: String,
     /// The SQL.
     pub query: String,
+    /// The file that the SQL stands in, as the mapping names it; `None` if it stands in the mapping.
+    pub query_file: Option<PathBuf>,
+    /// The line of the mapping in which the SQL, or its file, is named.
+    pub line: usize,
     /// The fewest rows that it must give, in the place of [`Limits::min_rows`].
     pub min_rows: Option<u64>,
     /// The rules, in the contract's order. Every mandatory header has one.

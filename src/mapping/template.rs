@@ -125,6 +125,11 @@ impl Template {
         &self.variables
     }
 
+    /// The template as it is written.
+    pub fn source(&self) -> String {
+        self.environment.get_template(NAME).map(|template| template.source().to_owned()).unwrap_or_default()
+    }
+
     /// Appends the result for one row to `out`. `values` are those of [`variables`](Self::variables), in that order.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Changes to a value's text.
 
+use std::fmt;
+
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -27,6 +29,21 @@ pub enum Transform {
         /// The replacement.
         with: String,
     },
+}
+
+/// As it is written in a mapping.
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lower => f.write_str("lower"),
+            Self::Upper => f.write_str("upper"),
+            Self::Title => f.write_str("title"),
+            Self::Digits => f.write_str("digits"),
+            Self::StripAccents => f.write_str("strip_accents"),
+            Self::FirstOf(separator) => write!(f, "first_of {separator:?}"),
+            Self::Replace { pattern, with } => write!(f, "replace '{pattern}' with {with:?}"),
+        }
+    }
 }
 
 impl Transform {

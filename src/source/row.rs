@@ -24,6 +24,17 @@ pub struct Block {
 }
 
 impl Block {
+    /// A block of one row.
+    pub fn of_row<'c>(cells: impl IntoIterator<Item = &'c str>) -> Self {
+        let mut block = Self::default();
+        for cell in cells {
+            block.text.push_str(cell);
+            block.ends.push(block.text.len());
+        }
+        block.columns = block.ends.len();
+        block
+    }
+
     /// The rows in the order of the result; each gives its cells.
     pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let columns = self.columns.max(1);

@@ -10,7 +10,7 @@ use crate::infiniti::builder::{Builder, MissingColumn};
 use crate::infiniti::contract::USERS;
 use crate::infiniti::patron::Patrons;
 use crate::mapping::Mapping;
-use crate::source::row::{Message, RowStream, channel};
+use crate::source::row::{Message, RowSink, RowStream, channel};
 use crate::source::{self, Source, SourceError};
 
 /// What a mapping's extracts gave.
@@ -107,14 +107,7 @@ pub async fn extract(
         let builder = if wanted.digests { builder.with_digests(&mapping.users) } else { builder };
         move || make_patrons(&mapping, builder, &stream, wanted.most.unwrap_or(u64::MAX), &progress)
     });
-    let mut failure = None;
-    for extract in &mapping.users {
-        tracing::debug!(extract = extract.name, "reading");
-        if let Err(source) = session.extract(&extract.query, &mut sink).await {
-            failure = Some(ExtractError::Query { extract: extract.name.clone(), source });
-            break;
-        }
-    }
+    let failure = run_queries(session.as_mut(), mapping, &mut sink, || true).await.err();
     drop(sink);
     let patrons = worker.join().map_err(|_| ExtractError::Crashed)?;
     let mut times = Ok(Times::new());
@@ -129,10 +122,29 @@ pub async fn extract(
     }
 }
 
+/// Runs the queries one after the other, as long as they go well and `goes_on` says so after each.
+pub(super) async fn run_queries(
+    session: &mut dyn Source,
+    mapping: &Mapping,
+    sink: &mut RowSink,
+    mut goes_on: impl FnMut() -> bool + Send,
+) -> Result<(), ExtractError> {
+    for extract in &mapping.users {
+        tracing::debug!(extract = extract.name, "reading");
+        if let Err(source) = session.extract(&extract.query, sink).await {
+            return Err(ExtractError::Query { extract: extract.name.clone(), source });
+        }
+        if !goes_on() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Waits before a connection is tried again. Few and short: a schedule tries again anyway.
 const CONNECT_WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
 
-async fn connect(mapping: &Mapping) -> Result<Box<dyn Source>, ExtractError> {
+pub(super) async fn connect(mapping: &Mapping) -> Result<Box<dyn Source>, ExtractError> {
     let mut waits = CONNECT_WAITS.iter();
     loop {
         match source::connect(&mapping.source).await {

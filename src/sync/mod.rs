@@ -2,11 +2,13 @@
 
 pub mod expect;
 mod extract;
+mod find;
 mod freshness;
 pub mod plan;
 mod run;
 
 pub use extract::{ExtractError, Extraction, Wanted, extract};
+pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};
 pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Reason, Scope, Stop, Why};
 pub use run::{Failure, Report, Run, push, stop};

@@ -4,6 +4,7 @@ mod batches;
 mod comparison;
 mod leavers;
 mod limits;
+mod prospect;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use batches::{Batch, BatchKind, Content};
 use comparison::Comparison;
 pub use leavers::{Leaver, Rename, Renames, Stage, Wait};
 pub use limits::{Counted, Stop};
+pub use prospect::Prospect;
 
 use super::expect::{Judged, Outcome, Verdict};
 use crate::error::ExitCode;
@@ -26,7 +28,7 @@ use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
 use crate::mapping::{LeaverAction, Mapping, Mode, Send};
-use crate::state::{Accepted, Facts};
+use crate::state::{Accepted, Facts, State, StateError};
 
 /// What a push would do.
 #[derive(Debug)]
@@ -164,6 +166,20 @@ pub struct Known {
 }
 
 impl Known {
+    /// What a state says.
+    ///
+    /// # Errors
+    /// Any [`StateError`].
+    pub async fn of(state: &mut State) -> Result<Self, StateError> {
+        Ok(Self {
+            accepted: state.accepted().await?,
+            key: state.key(),
+            revision: state.revision(),
+            facts: state.facts().clone(),
+            is_kept: true,
+        })
+    }
+
     /// Without a state, or with one that has not heard of the mapping.
     pub fn nothing() -> Self {
         Self {
@@ -221,8 +237,7 @@ impl Plan {
             leavers.clear();
         }
         let create_only = patrons.create_only();
-        // Until everybody was sent once, who is not in the state may well be in Infiniti, with a password of their own.
-        let left_out = if known.facts.has_baseline || asked.all_new { HeaderSet::default() } else { create_only };
+        let left_out = left_out(create_only, known, asked);
         let mut stops = limits::check(&patrons, mapping, known, &changes, &leavers, known_count);
         let failed = judged.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Failed);
         stops.extend(failed.cloned().map(|verdict| Stop::Expectation(Box::new(verdict))));
@@ -304,6 +319,12 @@ impl Plan {
     pub fn deactivations(&self) -> impl Iterator<Item = &Leaver> {
         self.leavers.iter().filter(|leaver| leaver.stage == Stage::Due)
     }
+}
+
+/// The headers that are not sent although they are for new patrons: until everybody was sent once, who is not in the
+/// state may well be in Infiniti, with a password of their own.
+fn left_out(create_only: HeaderSet, known: &Known, asked: Asked) -> HeaderSet {
+    if known.facts.has_baseline || asked.all_new { HeaderSet::default() } else { create_only }
 }
 
 /// The headers that a mapping fills, and when: another signature leads to a full push.

@@ -102,7 +102,7 @@ fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
     object
 }
 
-fn hold_object(hold: &Hold) -> Value {
+pub(super) fn hold_object(hold: &Hold) -> Value {
     json!({ "from": hold.from.to_string(), "until": hold.until.to_string(), "reason": hold.reason })
 }
 
@@ -280,7 +280,7 @@ fn rejections(patrons: &Patrons) -> Value {
         .collect()
 }
 
-fn warnings(patrons: &Patrons) -> Value {
+pub(super) fn warnings(patrons: &Patrons) -> Value {
     patrons
         .warnings
         .iter()

@@ -2,6 +2,7 @@
 
 mod demo;
 mod expect;
+mod explain;
 mod json;
 mod junit;
 mod plan;

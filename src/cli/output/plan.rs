@@ -59,7 +59,7 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, is_verbose: bool) ->
     if is_verbose { write_everybody(out, plan) } else { Ok(()) }
 }
 
-fn scope(scope: Scope) -> &'static str {
+pub(super) fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Delta => "delta",
         Scope::Full(Why::Asked) => "full",
@@ -162,7 +162,7 @@ fn write_everybody(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
-fn stage_words(leaver: &Leaver) -> String {
+pub(super) fn stage_words(leaver: &Leaver) -> String {
     let day = |time: jiff::Timestamp| time.to_zoned(TimeZone::system()).date();
     let since = day(leaver.since.timestamp());
     match leaver.stage {
@@ -174,7 +174,7 @@ fn stage_words(leaver: &Leaver) -> String {
     }
 }
 
-fn names(contract: &Contract, headers: HeaderSet) -> String {
+pub(super) fn names(contract: &Contract, headers: HeaderSet) -> String {
     headers.iter().map(|header| format!("`{}`", contract.rule(header).name)).collect::<Vec<_>>().join(", ")
 }
 

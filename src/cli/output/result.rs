@@ -162,7 +162,7 @@ fn outcome(pushed: &Pushed) -> String {
     }
 }
 
-fn hold_text(hold: &Hold) -> String {
+pub(super) fn hold_text(hold: &Hold) -> String {
     format!("from {} until {}: {}", hold.from, hold.until, hold.reason)
 }
 

@@ -127,16 +127,16 @@ impl Counts {
 }
 
 /// An entry as text.
-struct Patron {
-    standing: &'static str,
-    at: Option<String>,
-    outcome: &'static str,
-    missing_since: Option<String>,
+pub(super) struct Patron {
+    pub(super) standing: &'static str,
+    pub(super) at: Option<String>,
+    pub(super) outcome: &'static str,
+    pub(super) missing_since: Option<String>,
     headers: Vec<&'static str>,
 }
 
 impl Patron {
-    fn of(entry: &Entry<'_>) -> Self {
+    pub(super) fn of(entry: &Entry<'_>) -> Self {
         let (standing, at, headers) = match entry.standing {
             Standing::New => ("never accepted", None, Vec::new()),
             Standing::Active(active) => {
@@ -160,7 +160,7 @@ impl Patron {
     }
 }
 
-fn patron_object(entry: &Entry<'_>) -> Value {
+pub(super) fn patron_object(entry: &Entry<'_>) -> Value {
     let patron = Patron::of(entry);
     json!({
         "username": entry.username,

@@ -1,6 +1,7 @@
 //! Queries, and the headers that each must fill.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use super::Checker;
 use super::rule::{CheckedRule, Literal};
@@ -40,7 +41,10 @@ impl Checker<'_> {
             let rules = section.get("columns").and_then(|field| self.columns(field));
             if let (Some(name), Some(query), Some(rules)) = (name, query, rules) {
                 let rules = rules.into_iter().map(|checked| checked.rule).collect();
-                extracts.push(Extract { name: name.to_owned(), query, min_rows, rules });
+                let file = section.get("query_file").and_then(|field| field.node.text()).map(PathBuf::from);
+                let at = section.get("query").or(section.get("query_file")).map_or(&at, |field| &field.key_span);
+                let line = self.text[..at.start].matches('\n').count() + 1;
+                extracts.push(Extract { name: name.to_owned(), query, query_file: file, line, min_rows, rules });
             }
         }
         Some(extracts)

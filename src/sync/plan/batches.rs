@@ -100,14 +100,7 @@ pub(super) fn make(
     batch_rows: Option<NonZeroUsize>,
 ) -> Vec<Batch> {
     let mut groups: BTreeMap<(BatchKind, HeaderSet), Vec<u32>> = BTreeMap::new();
-    let group = |change: &Change| {
-        let headers = patrons.headers(change.patron);
-        if change.is_known {
-            (BatchKind::Update, headers.without(create_only))
-        } else {
-            (BatchKind::Create, headers.without(left_out))
-        }
-    };
+    let group = |change: &Change| group(patrons, change, create_only, left_out);
     // Neighbours often fill the same headers: the map is asked once a run of them.
     let mut run: Vec<u32> = Vec::new();
     let mut of = None;
@@ -142,6 +135,21 @@ pub(super) fn make(
         batches.push(Batch { kind: BatchKind::Deactivate, headers, content: Content::Leavers(Arc::new(csv)) });
     }
     batches
+}
+
+/// What a patron's batch does, and the headers that it sends.
+pub(super) fn group(
+    patrons: &Patrons,
+    change: &Change,
+    create_only: HeaderSet,
+    left_out: HeaderSet,
+) -> (BatchKind, HeaderSet) {
+    let headers = patrons.headers(change.patron);
+    if change.is_known {
+        (BatchKind::Update, headers.without(create_only))
+    } else {
+        (BatchKind::Create, headers.without(left_out))
+    }
 }
 
 fn ranges(rows: usize, batch_rows: Option<NonZeroUsize>) -> impl Iterator<Item = Range<usize>> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Change, Known, Leaver, Reason, Scope};
 use crate::infiniti::contract::{HeaderSet, USERNAME};
+use crate::infiniti::fingerprint::Fingerprint;
 use crate::infiniti::patron::Patrons;
 use crate::state::layer::{Entries, Prints, compare_keys};
 use crate::state::{Entry, Outcome, Standing};
@@ -30,7 +31,13 @@ pub(super) struct Comparison<'p> {
 
 impl<'p> Comparison<'p> {
     pub(super) fn of(patrons: &'p Patrons, known: &'p Known, scope: Scope, now: Timestamp) -> Self {
-        let mut comparison = Self {
+        let mut comparison = Self::empty(patrons, known, scope, now);
+        comparison.run(known.accepted.entries());
+        comparison
+    }
+
+    fn empty(patrons: &'p Patrons, known: &'p Known, scope: Scope, now: Timestamp) -> Self {
+        Self {
             patrons,
             known_as: known,
             scope,
@@ -43,9 +50,27 @@ impl<'p> Comparison<'p> {
             known: 0,
             entries: 0,
             prints: Prints::default(),
-        };
-        comparison.run(known.accepted.entries());
-        comparison
+        }
+    }
+
+    /// Why one patron would be sent; `None` if Infiniti has it as it is. `entry` is what the state has of the patron.
+    pub(super) fn one(
+        patrons: &'p Patrons,
+        patron: u32,
+        entry: Option<&Entry<'_>>,
+        known: &'p Known,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Option<Change> {
+        let mut comparison = Self::empty(patrons, known, scope, now);
+        match entry {
+            Some(entry) => {
+                let fingerprint = known.key.fingerprint(patrons.digest(patron));
+                comparison.present(patron, entry, is_same(entry, fingerprint));
+            }
+            None => comparison.unknown(patron),
+        }
+        comparison.changes.pop()
     }
 
     /// Walks both lists, which are in key order, side by side.
@@ -66,7 +91,7 @@ impl<'p> Comparison<'p> {
                 };
                 let fingerprint = self.known_as.key.fingerprint(self.patrons.digest(*patron));
                 // The same fingerprint is the same row, so the same username: a look at the names is spared.
-                let is_same = matches!(entry.standing, Standing::Active(active) if active.fingerprint == fingerprint);
+                let is_same = is_same(&entry, fingerprint);
                 let order =
                     if is_same { Ordering::Equal } else { compare_keys(entry.username, &self.patrons.key(*patron)) };
                 match order {
@@ -147,4 +172,8 @@ impl<'p> Comparison<'p> {
             (Standing::New | Standing::Active(_), _) => self.leavers.push(Leaver::of(entry, self.now)),
         }
     }
+}
+
+fn is_same(entry: &Entry<'_>, fingerprint: Fingerprint) -> bool {
+    matches!(entry.standing, Standing::Active(active) if active.fingerprint == fingerprint)
 }

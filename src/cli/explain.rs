@@ -1,0 +1,198 @@
+//! `explain`: one person from the source row to what a push would send; nothing is.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, Zoned};
+
+use super::args::{ExplainArgs, FormatArg};
+use super::output::Output;
+use super::state::location;
+use crate::error::{Error, ExitCode};
+use crate::infiniti::contract::USERNAME;
+use crate::infiniti::patron::Rejection;
+use crate::infiniti::value::RowPlace;
+use crate::mapping::{Check, Hold, Mapping, StateLocation, ValueRule, nearest};
+use crate::state::layer::compare_keys;
+use crate::state::{Identity, State};
+use crate::sync::expect::{self, Judged, Outcome, Verdict};
+use crate::sync::plan::{Leaver, Prospect, Wait};
+use crate::sync::{self, Asked, Found, Known, Match, Plan, Progress, Search, Sought, Times};
+
+/// A patron's row, and everything that is known of it.
+#[derive(Debug)]
+pub(super) struct Explained<'e> {
+    pub(super) asked: &'e str,
+    pub(super) mapping: &'e Mapping,
+    pub(super) known: &'e StateView,
+    pub(super) search: &'e Search,
+    pub(super) found: &'e Found,
+    /// Why the row is rejected.
+    pub(super) rejection: Option<&'e Rejection>,
+    /// What a push would do, unless the row is rejected.
+    pub(super) prospect: Option<Prospect>,
+    pub(super) hold: Option<&'e Hold>,
+    /// The expectations of this patron, and those that its values break.
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+/// What the state says, and where it is.
+#[derive(Debug)]
+pub(super) struct StateView {
+    pub(super) known: Known,
+    /// Where it is; `None` if there is none, or none yet.
+    pub(super) place: Option<String>,
+    /// Whether there is to be one.
+    pub(super) is_kept: bool,
+}
+
+/// That no query gives what was asked for.
+#[derive(Debug)]
+pub(super) struct Absent<'a> {
+    pub(super) asked: &'a str,
+    pub(super) mapping: &'a Mapping,
+    pub(super) known: &'a StateView,
+    /// The rows of each extract.
+    pub(super) plan: Plan,
+    /// Usernames that look like it.
+    pub(super) near: &'a [Match],
+    /// The row that was asked for.
+    pub(super) row: Option<RowPlace>,
+}
+
+impl Absent<'_> {
+    /// The patron as a leaver.
+    pub(super) fn leaver(&self) -> Option<&Leaver> {
+        self.plan.leavers.iter().find(|leaver| compare_keys(&leaver.username, self.asked).is_eq())
+    }
+
+    /// Why the leaver is not deactivated now.
+    pub(super) fn wait(&self) -> Option<&Wait> {
+        self.plan.wait.as_ref()
+    }
+}
+
+impl Explained<'_> {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        if self.rejection.is_some() { ExitCode::Rejections } else { ExitCode::Complete }
+    }
+}
+
+pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCode, Error> {
+    let mut mapping = Mapping::load(&args.mapping)?;
+    output.mapping_warnings(&mapping)?;
+    let (asked, sought) = sought(&args, &mapping)?;
+    let asked_state = args.state.state.as_deref().map(location).transpose()?;
+    mapping.resolve()?;
+    let now = Timestamp::now();
+    // Before the query, as in a push: a state that cannot be read must not cost the SIS a scan.
+    let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
+    let place = asked_state.as_ref().unwrap_or(&mapping.state);
+    let mut view = StateView { known: Known::nothing(), place: None, is_kept: !matches!(place, StateLocation::None) };
+    if let Some(mut state) = State::look(place, &identity).await? {
+        view.place = Some(state.place());
+        view.known = Known::of(&mut state).await?;
+        state.close().await;
+    }
+    let mapping = Arc::new(mapping);
+    let progress = Arc::new(Progress::default());
+    let shown = output.progress(&progress);
+    let search = sync::find(&mapping, sought.clone(), &progress).await;
+    shown.finish();
+    let search = search?;
+    let Some(found) = &search.found else {
+        let absent = Absent {
+            asked: &asked,
+            mapping: &mapping,
+            known: &view,
+            near: &search.near,
+            row: match sought {
+                Sought::Row(place) => Some(place),
+                Sought::Name(_) => None,
+            },
+            plan: Plan::new(search.patrons, &mapping, &view.known, Judged::default(), Asked::default(), now),
+        };
+        match args.format {
+            FormatArg::Text => {}
+            FormatArg::Json => output.absent_json(&absent)?,
+        }
+        output.absent(&absent, args.format == FormatArg::Text)?;
+        return Ok(ExitCode::Rejections);
+    };
+    let patrons = &search.patrons;
+    let place = found.row.place;
+    let patron = patrons.order().iter().copied().find(|patron| patrons.place(*patron) == place);
+    let explained = Explained {
+        asked: &asked,
+        mapping: &mapping,
+        known: &view,
+        search: &search,
+        found,
+        rejection: patrons.rejections.iter().find(|rejection| rejection.place == place),
+        prospect: patron.map(|patron| Prospect::of(patrons, patron, &mapping, &view.known, now)),
+        hold: mapping.hold_on(Zoned::now().date()),
+        verdicts: verdicts(&mapping, &search, found, &view.known, now),
+    };
+    match args.format {
+        FormatArg::Text => output.explained(&explained)?,
+        FormatArg::Json => output.explained_json(&explained)?,
+    }
+    Ok(explained.exit_code())
+}
+
+/// What is asked for, as it was typed and as it is looked for.
+fn sought(args: &ExplainArgs, mapping: &Mapping) -> Result<(String, Sought), Error> {
+    let Some(text) = &args.row else {
+        let name = args.username.as_deref().unwrap_or_default().trim();
+        if name.is_empty() {
+            let hint = "a row without one is asked for by its number: `--row students:12`".into();
+            return Err(Error::Usage { message: "the username is blank".into(), hint: Some(hint) });
+        }
+        return Ok((name.to_owned(), Sought::Name(name.to_owned())));
+    };
+    let Some((name, number)) =
+        text.rsplit_once(':').and_then(|(name, number)| Some((name, number.parse().ok().filter(|row| *row > 0)?)))
+    else {
+        let hint = "write the extract and the number of its row, counted from 1: `--row students:12`".into();
+        return Err(Error::Usage { message: format!("`--row`: `{text}` names no row"), hint: Some(hint) });
+    };
+    let names = || mapping.users.iter().map(|extract| extract.name.as_str());
+    let Some(extract) = names().position(|each| each.eq_ignore_ascii_case(name)) else {
+        let hint = match nearest(name, names()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => {
+                format!("the extracts are {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let message = format!("`--row`: the mapping has no extract `{name}`");
+        return Err(Error::Usage { message, hint: Some(hint.into()) });
+    };
+    let place = RowPlace { extract: u16::try_from(extract).unwrap_or(u16::MAX), row: number };
+    Ok((text.clone(), Sought::Row(place)))
+}
+
+/// The mapping's expectations of this patron, and of every value that this patron's values break.
+fn verdicts(mapping: &Mapping, search: &Search, found: &Found, known: &Known, now: Timestamp) -> Vec<Verdict> {
+    let judge = |patrons| expect::judge(patrons, mapping, (&known.facts, &known.key), &Times::new(), now).verdicts;
+    let (among_all, alone) = (judge(&search.patrons), judge(&found.alone));
+    let own = found.row.username.as_deref();
+    let each = mapping.expect.iter().zip(among_all.into_iter().zip(alone));
+    each.filter_map(|(expectation, (among_all, alone))| match &expectation.check {
+        Check::Patron { username, .. } => {
+            own.is_some_and(|own| compare_keys(username, own).is_eq()).then_some(among_all)
+        }
+        // They say something of one value alone.
+        Check::Values {
+            rule: ValueRule::Matches(_) | ValueRule::OneOf(_) | ValueRule::Range { .. } | ValueRule::NoNewValues,
+            ..
+        } => matches!(alone.outcome, Outcome::Failed | Outcome::Warned).then_some(alone),
+        Check::Values { rule: ValueRule::Filled(_) | ValueRule::Unique, .. }
+        | Check::Rows { .. }
+        | Check::Freshness { .. } => None,
+    })
+    .collect()
+}
+
+/// Whether a row was found by something else than its username or its number.
+pub(super) fn by_another_header(row: &Match) -> bool {
+    row.header.is_some_and(|header| header != USERNAME)
+}
