@@ -220,6 +220,14 @@ fn what_a_test_prints_is_shown() {
 }
 
 #[test]
+fn what_a_preview_prints_is_shown() {
+    let (_server, context) = school("");
+    let said = context.run(&["preview", "school.yaml", "--where", "staffmember=yes", "--mask"]);
+    compare_output("output: preview where", &said);
+    compare_output("output: preview columns", &context.run(&["preview", "school.yaml", "--columns"]));
+}
+
+#[test]
 fn what_an_explanation_prints_is_shown() {
     let (_server, context) = school("");
     compare_output("output: explain", &context.run(&["explain", "school.yaml", "zoe.nguyen"]));

@@ -103,16 +103,42 @@ pub(super) struct CheckArgs {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 pub(super) struct PreviewArgs {
     /// The mapping file.
     #[arg(value_name = "MAPPING")]
     pub(super) mapping: PathBuf,
-    /// Read only the first N rows.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Read only the first N rows; a clash with a later one is not seen then.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["rejected", "sample", "columns"])]
     pub(super) limit: Option<u64>,
-    /// Format of the patrons.
-    #[arg(long, value_enum, default_value_t = PreviewFormatArg::Table)]
-    pub(super) format: PreviewFormatArg,
+    /// Show only those with this value, whatever its case; `HEADER=` is blank. Given several times, all must hold.
+    #[arg(long = "where", value_name = "HEADER=VALUE", conflicts_with = "columns")]
+    pub(super) conditions: Vec<String>,
+    /// Show only the rejected rows, with their reasons.
+    #[arg(long, conflicts_with_all = ["sample", "columns"])]
+    pub(super) rejected: bool,
+    /// Show only N patrons of each extract, spread over all of them; the same ones as long as the data are the same.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "columns")]
+    pub(super) sample: Option<u64>,
+    /// Another number gives other patrons [default: 0].
+    #[arg(long, value_name = "NUMBER", requires = "sample")]
+    pub(super) seed: Option<u64>,
+    /// Show the columns of each result in the place of the patrons: database type, a sample, and the headers that use
+    /// them.
+    #[arg(long)]
+    pub(super) columns: bool,
+    /// Show the shape in the place of what tells who somebody is: letters as `x`, digits as `9`.
+    #[arg(long)]
+    pub(super) mask: bool,
+    /// Write to this file, which only you may read, in the place of stdout; whole, or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Begin the file with a byte order mark, by which Excel knows that a CSV is UTF-8.
+    #[arg(long, requires = "out")]
+    pub(super) bom: bool,
+    /// Format of the patrons [default: that of the file's ending; else table].
+    #[arg(long, value_enum)]
+    pub(super) format: Option<PreviewFormatArg>,
 }
 
 #[derive(Args, Debug)]

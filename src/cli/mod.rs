@@ -8,6 +8,7 @@ mod man;
 mod output;
 mod preview;
 mod push;
+mod random;
 mod sandbox;
 mod state;
 mod test;

@@ -774,7 +774,7 @@ mod tests {
                     let cells: Vec<&[&str]> = cells.iter().map(Vec::as_slice).collect();
                     let patrons = patrons(&[(extract("students", &STUDENT, &[]), &STUDENT, &cells)]);
                     let mut out = Vec::new();
-                    patrons.write_csv(USERS.iter().collect(), "***", &mut out).unwrap();
+                    patrons.write_csv(USERS.iter().collect(), |_, cell| cell.into(), &mut out).unwrap();
                     (out, patrons.rejections.len())
                 };
                 let first = bytes(&rows);

@@ -195,6 +195,17 @@ impl Contract {
         &self.headers[header.index()]
     }
 
+    /// Whether a header's values tell who somebody is, or how to reach them: names, addresses, numbers. What somebody is
+    /// (staff or student, year, gender, class) does not, by itself.
+    pub fn is_personal(&self, header: Header) -> bool {
+        let rule = self.rule(header);
+        match rule.kind {
+            Kind::Text => !matches!(rule.name, "academiclevel" | "formclass" | "presentationgrouplabel"),
+            Kind::Email | Kind::Password => true,
+            Kind::Boolean | Kind::Year | Kind::OneOf(_) => false,
+        }
+    }
+
     /// All headers in the order in which they are sent.
     pub fn iter(&self) -> impl Iterator<Item = Header> + use<> {
         (0..u8::try_from(self.headers.len()).unwrap_or(u8::MAX)).map(Header)

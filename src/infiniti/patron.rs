@@ -1,6 +1,6 @@
 //! What became of the rows of a feed: patrons in key order, rejections, and what was noticed on the way.
 
-use super::contract::{Contract, Header, HeaderSet, Kind};
+use super::contract::{Contract, Header, HeaderSet};
 use super::fingerprint::Digest;
 use super::payload::{LinePlace, Lines, cell_value, raw_cells, select_cells};
 use super::value::{RowPlace, Rule};
@@ -105,6 +105,11 @@ impl Patrons {
         self.records[patron as usize].headers
     }
 
+    /// The headers that any patron fills.
+    pub fn filled(&self) -> HeaderSet {
+        self.order.iter().fold(HeaderSet::default(), |all, patron| all.union(self.headers(*patron)))
+    }
+
     /// The headers that are sent only to patrons that Infiniti has not accepted yet.
     pub fn create_only(&self) -> HeaderSet {
         self.create_only
@@ -169,11 +174,28 @@ impl Patrons {
         record.headers.iter().zip(raw_cells(self.lines.get(record.line)).map(|raw| cell_value(raw).into_owned()))
     }
 
-    /// Writes all patrons as one CSV with these headers, passwords replaced by `mask`.
+    /// Keeps only these patrons in [`order`](Self::order).
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&Self, u32) -> bool) {
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|patron| is_wanted(self, *patron));
+        self.order = order;
+    }
+
+    /// The rows that are rejected and have a key all the same, by number, and where each was read.
+    pub fn rejected(&self) -> impl Iterator<Item = (RowPlace, u32)> {
+        (0..).zip(&self.records).filter(|(_, record)| record.is_rejected).map(|(number, record)| (record.place, number))
+    }
+
+    /// Writes all patrons as one CSV with these headers. `shown` gives what is shown of a cell as it is written in CSV.
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write_csv(&self, headers: HeaderSet, mask: &str, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    pub fn write_csv(
+        &self,
+        headers: HeaderSet,
+        shown: impl for<'c> Fn(Header, &'c str) -> std::borrow::Cow<'c, str>,
+        out: &mut dyn std::io::Write,
+    ) -> std::io::Result<()> {
         let names: Vec<&str> = headers.iter().map(|header| self.contract.rule(header).name).collect();
         write!(out, "{}\r\n", names.join(","))?;
         for patron in &self.order {
@@ -184,8 +206,7 @@ impl Patrons {
                     out.write_all(b",")?;
                 }
                 if let Some((_, cell)) = cells.next_if(|(filled, _)| *filled == header) {
-                    let is_password = self.contract.rule(header).kind == Kind::Password;
-                    out.write_all(if is_password { mask.as_bytes() } else { cell })?;
+                    out.write_all(shown(header, &String::from_utf8_lossy(cell)).as_bytes())?;
                 }
             }
             out.write_all(b"\r\n")?;

@@ -1,5 +1,6 @@
 //! A run: read everything, check everything, and only then send.
 
+mod columns;
 pub mod expect;
 mod extract;
 mod find;
@@ -7,6 +8,7 @@ mod freshness;
 pub mod plan;
 mod run;
 
+pub use columns::{ColumnView, ExtractColumns, columns};
 pub use extract::{ExtractError, Extraction, Wanted, extract};
 pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};

@@ -5,7 +5,6 @@
 
 mod mess;
 mod names;
-mod random;
 
 use std::path::Path;
 
@@ -16,8 +15,8 @@ use unicode_normalization::char::is_combining_mark;
 pub(in crate::cli) use mess::Finding;
 use mess::Outcome;
 
+use crate::cli::random::Random;
 use names::{CULTURES, Culture, SHORT_FORMS};
-use random::Random;
 
 /// Where the school's students have their mailboxes. Reserved by RFC 2606: nobody can ever own it.
 const STUDENT_DOMAIN: &str = "student.college.example";

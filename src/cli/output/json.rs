@@ -7,12 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::expect;
 use super::plan::stop_text;
-use super::preview::MASK;
 use super::result::outcome_word;
 use super::{Output, write_failed};
 use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
-use crate::infiniti::contract::{HeaderSet, Kind};
+use crate::infiniti::contract::{Header, HeaderSet};
 use crate::infiniti::patron::{ExtractCount, Patrons, WarningKind};
 use crate::mapping::{Hold, Mapping, MappingError};
 use crate::sync::plan::Stage;
@@ -49,13 +48,13 @@ impl Output {
 }
 
 /// Writes a value with a line break at its end.
-pub(super) fn write(out: &mut impl Write, value: &Value) -> io::Result<()> {
+pub(super) fn write(out: &mut (impl Write + ?Sized), value: &Value) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }
 
 /// Patrons, rejections and warnings.
-pub(super) fn preview(patrons: &Patrons) -> Value {
+pub(super) fn preview(patrons: &Patrons, shown: &dyn Fn(Header, &str) -> String) -> Value {
     let rows: Vec<Value> = patrons
         .order()
         .iter()
@@ -63,9 +62,7 @@ pub(super) fn preview(patrons: &Patrons) -> Value {
             let place = patrons.place(*patron);
             let mut values = Map::new();
             for (header, value) in patrons.values(*patron) {
-                let rule = patrons.contract.rule(header);
-                let shown = if rule.kind == Kind::Password { MASK.to_owned() } else { value };
-                values.insert(rule.name.to_owned(), shown.into());
+                values.insert(patrons.contract.rule(header).name.to_owned(), shown(header, &value).into());
             }
             json!({ "extract": patrons.extract_name(place.extract), "row": place.row, "values": values })
         })

@@ -131,11 +131,6 @@ impl Output {
         };
         write().map_err(write_failed)
     }
-
-    /// Rejections and warnings on stderr, beside data on stdout.
-    pub(in crate::cli) fn findings(&mut self, patrons: &Patrons) -> Result<(), Error> {
-        write_findings(&mut self.notes(), patrons, usize::MAX).map_err(write_failed)
-    }
 }
 
 fn outcome(pushed: &Pushed) -> String {
@@ -255,7 +250,7 @@ fn write_report(out: &mut impl Write, patrons: &Patrons, report: &Report) -> io:
     Ok(())
 }
 
-fn write_findings(out: &mut impl Write, patrons: &Patrons, most: usize) -> io::Result<()> {
+pub(super) fn write_findings(out: &mut impl Write, patrons: &Patrons, most: usize) -> io::Result<()> {
     if !patrons.rejections.is_empty() {
         writeln!(out, "  {WARNING}rejected{WARNING:#}  {}", counted(patrons.rejections.len() as u64, "row"))?;
         for rejection in patrons.rejections.iter().take(most) {
@@ -276,7 +271,7 @@ fn write_more(out: &mut impl Write, all: usize, listed: usize) -> io::Result<()>
     }
 }
 
-fn rejection_text(patrons: &Patrons, rejection: &Rejection) -> String {
+pub(super) fn rejection_text(patrons: &Patrons, rejection: &Rejection) -> String {
     let extract_name = |extract| patrons.extract_name(extract);
     let reasons: Vec<String> =
         rejection.broken.iter().map(|(header, rule)| rule.reason(patrons.contract, *header, &extract_name)).collect();

@@ -1,11 +1,17 @@
 //! A small generator of random numbers with a fixed seed: the same calls give the same numbers on every machine.
 
 /// `SplitMix64` (Steele, Lea and Flood, 2014). Good enough to deal out names; not for secrets.
+#[derive(Debug)]
 pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn new() -> Self {
-        Self(0x5150_05E5_C001_DA75)
+        Self::seeded(0)
+    }
+
+    /// Each seed begins elsewhere.
+    pub(super) fn seeded(seed: u64) -> Self {
+        Self(0x5150_05E5_C001_DA75 ^ seed)
     }
 
     /// A number from 0 to `limit` - 1; 0 if `limit` is 0.

@@ -1,0 +1,194 @@
+//! `preview` and what of it is shown, and where.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
+mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
+
+use std::fs;
+
+use insta::assert_snapshot;
+use support::context::TestContext;
+use tds::TdsServer;
+
+/// Pupils of whom some break a rule.
+const PUPILS: &str = "
+    CREATE TABLE students (login text, given text, family text, email text, year integer, barcode text, form text);
+    INSERT INTO students VALUES
+        ('ann.lee', 'Ann', 'Lee', 'ann.lee@school.example', 2031, '0001', '7A'),
+        ('bob.ray', 'Bob', 'Ray', NULL, 2031, '0002', '7a'),
+        ('cem.oz', 'Cem', 'Oz', 'cem at home', 2030, '0003', '8B'),
+        ('dee.fox', 'Dee', 'Fox', 'dee.fox@school.example', 2029, '0001', '7A'),
+        (NULL, 'Nobody', 'Knows', NULL, 2029, '0009', '9C'),
+        ('zoë.nguyễn', 'Zoë', 'Nguyễn', 'zoe@school.example', 2029, '0010', NULL);";
+
+fn school() -> TestContext {
+    let context = TestContext::with_sandbox(&[]);
+    context.sis(PUPILS).mapping("");
+    context
+}
+
+fn preview(context: &TestContext, arguments: &[&str]) -> String {
+    context.run(&[&["preview", "school.yaml"], arguments].concat())
+}
+
+#[test]
+fn conditions_say_who_is_shown() {
+    let context = school();
+    assert_snapshot!("where_form", preview(&context, &["--where", "formclass=7A", "--format", "csv"]));
+    assert_snapshot!("where_two", preview(&context, &["--where", "FormClass=7a", "--where", "emailaddress="]));
+    // An address that breaks the rule is not a blank one; a clash with a row that is not shown is one all the same.
+    assert_snapshot!("where_rejected", preview(&context, &["--where", "username=CEM.OZ", "--format", "csv"]));
+    assert_snapshot!("where_clash", preview(&context, &["--where", "username=dee.fox", "--rejected"]));
+    assert_snapshot!("where_blank_username", preview(&context, &["--where", "username="]));
+    let said = preview(&context, &["--where", "enabled=yes", "--where", "graduationyear=2031.0", "--format", "csv"]);
+    assert!(said.contains("bob.ray") && !said.contains("zoë"), "{said}");
+    assert_snapshot!("where_json", preview(&context, &["--where", "username=bob.ray", "--format", "json"]));
+}
+
+#[test]
+fn rejected_rows_alone() {
+    let context = school();
+    assert_snapshot!("rejected", preview(&context, &["--rejected"]));
+    assert_snapshot!("rejected_csv", preview(&context, &["--rejected", "--format", "csv"]));
+    assert_snapshot!("rejected_json", preview(&context, &["--rejected", "--format", "json"]));
+    context.sis("DELETE FROM students WHERE login IS NULL OR login <> 'ann.lee'");
+    assert_snapshot!("rejected_nobody", preview(&context, &["--rejected"]));
+}
+
+/// The usernames of a preview in CSV.
+fn usernames(context: &TestContext, arguments: &[&str]) -> Vec<String> {
+    let output = context.output(&[&["preview", "school.yaml", "--format", "csv"], arguments].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_sample_is_spread_and_stays_the_same() {
+    let context = TestContext::new();
+    context.students(1_000).mapping("");
+    let sample = usernames(&context, &["--sample", "10"]);
+    let hundreds: Vec<u32> = sample.iter().map(|name| (name[7..].parse::<u32>().unwrap() - 1) / 100).collect();
+    assert_eq!(hundreds, (0..10).collect::<Vec<_>>(), "one of each tenth: {sample:?}");
+    context.sis("CREATE TABLE other AS SELECT * FROM students ORDER BY random(); DROP TABLE students; ALTER TABLE other RENAME TO students");
+    assert_eq!(usernames(&context, &["--sample", "10"]), sample, "in whatever order the database gives rows");
+    assert_ne!(usernames(&context, &["--sample", "10", "--seed", "1"]), sample);
+    assert_eq!(usernames(&context, &["--sample", "5000"]).len(), 1_000);
+    let some = usernames(&context, &["--sample", "3", "--where", "graduationyear=2030"]);
+    assert_eq!(some.len(), 3);
+    assert!(some.iter().all(|name| name[7..].parse::<u32>().unwrap() % 6 == 0), "{some:?}");
+    let said = preview(&context, &["--sample", "2", "--format", "csv"]);
+    assert!(said.contains("shown     2 of 1,000 patrons"), "{said}");
+}
+
+#[test]
+fn columns_are_shown_with_what_uses_them() {
+    let context = school();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("formclass: form\n", "password: { column: form, send: create }\n"));
+    context
+        .sis("UPDATE students SET form = 'canary' WHERE form IS NOT NULL; ALTER TABLE students ADD COLUMN house text");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("barcode, form FROM", "barcode, form, house FROM"));
+    assert_snapshot!("columns", preview(&context, &["--columns"]));
+    assert_snapshot!("columns_masked", preview(&context, &["--columns", "--mask"]));
+    assert_snapshot!("columns_csv", preview(&context, &["--columns", "--format", "csv"]));
+    assert_snapshot!("columns_json", preview(&context, &["--columns", "--format", "json"]));
+    // What a push would fail with is shown beside what the result has.
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("barcode, form, house FROM", "barcode AS bar_code, form FROM"));
+    assert_snapshot!("columns_missing", preview(&context, &["--columns"]));
+}
+
+#[test]
+fn columns_have_the_types_of_the_server() {
+    let server = TdsServer::start();
+    server.execute(
+        "CREATE TABLE students (login nvarchar(20), given nvarchar(30), family nvarchar(30), email varchar(60), year int, barcode char(8), form char(5));
+         INSERT INTO students VALUES ('ann', 'Ann', 'Lee', NULL, 2030, '0001', '7A'), ('bob', 'Bob', 'Ray', 'bob@school.example', 2030, '0002', '7A')",
+    );
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", tds::PASSWORD);
+    let source = format!(
+        "url: mssql://{}@127.0.0.1:{}/{}\npassword: ${{SIS_PASSWORD}}",
+        tds::USER,
+        server.port(),
+        tds::DATABASE
+    );
+    context.mapping_of(&source, support::context::STUDENTS_QUERY, "");
+    assert_snapshot!("columns_mssql", preview(&context, &["--columns"]));
+    assert_snapshot!("explain_mssql", context.run(&["explain", "school.yaml", "BOB", "--state", "none"]));
+}
+
+#[test]
+fn a_mask_shows_no_pupil() {
+    let context = school();
+    assert_snapshot!("mask", preview(&context, &["--mask"]));
+    for format in ["table", "csv", "json"] {
+        for rejected in [&[][..], &["--rejected"]] {
+            let said = preview(&context, &[&["--mask", "--format", format], rejected].concat()).to_lowercase();
+            for personal in ["ann", "lee", "school.example", "0001", "0010", "zoë", "nguyễn", "bob", "cem"] {
+                // The mapping's own names are not the pupils'.
+                let said = said.replace("school.yaml", "").replace("cannot", "");
+                assert!(!said.contains(personal), "{personal}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_is_written_whole_and_for_one_reader() {
+    let context = school();
+    let on_stdout = context.output(&["preview", "school.yaml", "--format", "csv"]).stdout;
+    assert_snapshot!("out", preview(&context, &["--out", "patrons.csv"]));
+    assert_eq!(fs::read(context.path("patrons.csv")).unwrap(), on_stdout, "the ending says which format");
+    preview(&context, &["--out", "patrons.csv", "--bom"]);
+    assert_eq!(fs::read(context.path("patrons.csv")).unwrap(), [&b"\xef\xbb\xbf"[..], &on_stdout].concat());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(context.path("patrons.csv")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let said = preview(&context, &["--out", "rejected.json", "--rejected"]);
+    assert!(said.contains("rejected.json: 4 rejected rows"), "{said}");
+    serde_json::from_slice::<serde_json::Value>(&fs::read(context.path("rejected.json")).unwrap()).unwrap();
+    preview(&context, &["--columns", "--out", "columns.txt"]);
+    assert!(fs::read_to_string(context.path("columns.txt")).unwrap().contains("librarybarcode"));
+    let mut left: Vec<_> = fs::read_dir(context.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["columns.txt", "patrons.csv", "rejected.json", "school.yaml", "sis.db"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_costs_no_query() {
+    let context = school();
+    context.write("sis.db", "no database");
+    assert_snapshot!("out_without_a_folder", preview(&context, &["--out", "gone/patrons.csv"]));
+    assert_snapshot!("out_is_a_folder", preview(&context, &["--out", "."]));
+    // What was there stays when the source fails.
+    context.write("patrons.csv", "before");
+    let said = preview(&context, &["--out", "patrons.csv"]);
+    assert!(said.starts_with("exit code 3\n"), "{said}");
+    assert_eq!(fs::read_to_string(context.path("patrons.csv")).unwrap(), "before");
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let context = school();
+    context.write("sis.db", "no database");
+    let refused = [
+        &["--rejected", "--limit", "5"][..],
+        &["--sample", "3", "--columns"],
+        &["--seed", "3"],
+        &["--bom"],
+        &["--bom", "--out", "patrons.txt"],
+        &["--where", "formclas=7A"],
+        &["--where", "colour=red"],
+        &["--where", "formclass"],
+        &["--where", "password=canary"],
+    ];
+    let said: Vec<String> = refused.iter().map(|arguments| preview(&context, arguments)).collect();
+    assert!(said.iter().all(|said| said.starts_with("exit code 2\n")), "{said:#?}");
+    assert_snapshot!("refused", said.join("\n"));
+}
