@@ -5,6 +5,8 @@
 mod support;
 
 use insta::assert_snapshot;
+use sispush::mapping::StateLocation;
+use sispush::state::{Identity, State};
 use support::context::{PASSWORD, TestContext, USERNAME};
 
 /// Pupils with a value for every kind of step, and one staff member.
@@ -222,4 +224,96 @@ fn neither_a_lock_nor_a_missing_state_is_in_the_way() {
     context.write("sis.db", "no database");
     let said = explain(&context, &["ann.lee", "--state", "none"]);
     assert!(said.starts_with("exit code 3\n"), "{said}");
+}
+
+/// Whoever looks waits for nobody, and leaves no trace.
+#[test]
+fn a_run_under_way_is_not_in_the_way_and_nothing_is_written() {
+    let context = pushed("");
+    let known = |context: &TestContext| {
+        [&["state", "export", "school.yaml"][..], &["state", "show", "school.yaml"]]
+            .map(|arguments| context.run(arguments))
+    };
+    let before = known(&context);
+    let location = StateLocation::File(context.path("state.db"));
+    let identity = Identity { mapping: "school".into(), target: format!("{}/", context.sandbox().url()) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let held = runtime.block_on(State::open(&location, &identity)).unwrap().unwrap();
+    assert!(context.run(&["push", "school.yaml"]).starts_with("exit code 6\n"), "the lock is held");
+    context.sis("UPDATE students SET form = '11B' WHERE login = 'eve.sun'");
+    let said = explain(&context, &["eve.sun"]);
+    assert!(said.starts_with("exit code 0\n") && said.contains("changed in `formclass`"), "{said}");
+    explain(&context, &["nobody"]);
+    runtime.block_on(held.close());
+    assert_eq!(known(&context), before);
+}
+
+/// A photo or an essay in a column does not flood the terminal.
+#[test]
+fn a_long_value_is_cut() {
+    let context = school("");
+    context.sis("UPDATE students SET family = replace(hex(zeroblob(35000)), '00', 'xx') WHERE login = 'eve.sun'");
+    let said = explain(&context, &["eve.sun"]);
+    assert!(said.contains("… (69,800 characters more)") && said.len() < 4_000, "{said}");
+    assert!(said.contains("`surname` is 70000 bytes long"), "{said}");
+}
+
+/// Values stand on stdout alone, where they are asked for.
+#[test]
+fn no_value_reaches_a_log_or_an_error() {
+    let context = school("");
+    for arguments in [
+        &["explain", "school.yaml", "cem.oz"][..],
+        &["explain", "school.yaml", "nobody"],
+        &["explain", "school.yaml", "--row", "students:5"],
+        &["preview", "school.yaml", "--where", "surname=Lee"],
+        &["preview", "school.yaml", "--columns"],
+        &["preview", "school.yaml", "--rejected", "--out", "rejected.csv"],
+    ] {
+        let output = context.output(&[&["-vvv", "--log-file", "all.log"], arguments].concat());
+        let log = std::fs::read_to_string(context.path("all.log")).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &log;
+        assert!(said.contains("reading"), "{said}");
+        for value in ["Nobody", "Knows", "at home", "Lee", "School.Example", "0009", "canary"] {
+            assert!(!said.contains(value), "{value}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_blank_that_is_sent_is_told() {
+    let context = school("");
+    let said = explain(&context, &["t8"]);
+    assert!(said.contains("emailaddress   column email \"\" -> default \"\" -> sent as a blank\n"), "{said}");
+    assert!(said.contains("warning   no `librarybarcode`: the patron cannot borrow\n"), "{said}");
+}
+
+/// Later extracts are not asked for once the row is found, and fail only whoever looks further.
+#[test]
+fn reading_stops_at_the_row() {
+    let context = school("");
+    context.sis("DROP TABLE staff");
+    let said = explain(&context, &["eve.sun"]);
+    assert!(said.starts_with("exit code 0\n") && said.contains("not read"), "{said}");
+    let said = explain(&context, &["t7"]);
+    assert!(said.starts_with("exit code 3\n") && said.contains("extract `staff` failed"), "{said}");
+}
+
+#[test]
+fn a_large_school_is_searched_to_its_last_row() {
+    let context = TestContext::new();
+    context.students(30_000).mapping("state: none\n");
+    let said = explain(&context, &["STUDENT30000"]);
+    assert!(said.contains("student30000: students row 30000"), "{said}");
+    let said = explain(&context, &["--row", "STUDENTS:20001"]);
+    assert!(said.contains("student20001: students row 20001"), "{said}");
+    let said = explain(&context, &["student30001"]);
+    assert!(
+        said.starts_with("exit code 1\n") && said.contains("students 30,000") && said.contains("did you mean"),
+        "{said}"
+    );
+    // Of no rows at all, that is what is said.
+    context.sis("DELETE FROM students");
+    let said = explain(&context, &["student30000"]);
+    assert!(said.contains("all rows were read: students 0"), "{said}");
 }

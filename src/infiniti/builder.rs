@@ -558,6 +558,7 @@ mod tests {
 
     use super::*;
     use crate::infiniti::contract::USERS;
+    use crate::infiniti::trace::{Trace, Traced};
     use crate::mapping::Rule as MappingRule;
     use crate::source::memory::Memory;
     use crate::source::row::{Message, channel};
@@ -634,6 +635,59 @@ mod tests {
             }
         }
         assert_eq!(text, expected);
+    }
+
+    /// What is shown of a row is what is sent of it.
+    #[test]
+    fn who_looks_on_sees_what_is_sent_and_changes_nothing() {
+        let given = extract("students", &STUDENT, &[("librarybarcode", "")]);
+        let rows: [&[&str]; 5] = [
+            &["ann", "yes", "0", "2031.0", " 0001 "],
+            &["Zoe\u{308} ", "Y", "N", "2030", ""],
+            &["bad", "maybe", "N", "31", "0003"],
+            &["", "Y", "N", "2030", "0004"],
+            &["both, \"x\"\n y", "1", "N", "2030", "0005"],
+        ];
+        let columns: Vec<Column> =
+            STUDENT.iter().map(|name| Column { name: (*name).into(), type_name: "text".into() }).collect();
+        let (mut silent, mut watched) = (Builder::new(&USERS), Builder::new(&USERS));
+        silent.start(&given, &columns).unwrap();
+        watched.start(&given, &columns).unwrap();
+        let mut traces = Vec::new();
+        for row in rows {
+            let block = Block::of_row(row.iter().copied());
+            let mut trace = Trace::default();
+            silent.rows(&block, u64::MAX);
+            watched.watched_rows(&block, &mut trace);
+            traces.push(trace);
+        }
+        let (silent, watched) = (silent.finish(), watched.finish());
+        assert_eq!(silent.rejections, watched.rejections);
+        assert_eq!(silent.order(), watched.order());
+        assert_eq!(silent.order().len(), 3);
+        for patron in silent.order() {
+            let sent: Vec<(Header, String)> = silent.values(*patron).collect();
+            assert_eq!(sent, watched.values(*patron).collect::<Vec<_>>());
+            let trace = &traces[silent.place(*patron).row as usize - 1];
+            let shown: Vec<(Header, String)> = trace
+                .headers
+                .iter()
+                .filter_map(|header| match &header.result {
+                    Traced::Sent(value) => Some((header.header, value.clone())),
+                    Traced::SentBlank => Some((header.header, String::new())),
+                    Traced::LeftOut | Traced::Broken(_) => None,
+                })
+                .collect();
+            assert_eq!(shown, sent);
+        }
+        for rejection in &silent.rejections {
+            let trace = &traces[rejection.place.row as usize - 1];
+            for (header, rule) in &rejection.broken {
+                assert!(
+                    trace.headers.iter().any(|one| one.header == *header && one.result == Traced::Broken(rule.clone()))
+                );
+            }
+        }
     }
 
     fn check_students(rows: &[&[&str]], expected: &str) {

@@ -23,8 +23,9 @@ pub fn private_file(path: &Path) -> io::Result<File> {
 /// Writes a file that only its owner may read, whole or not at all: another beside it takes its place when it is done.
 ///
 /// # Errors
-/// Those of writing. What stood there before is then as it was.
+/// Those of writing, and that what stands there is no file. What stood there before is then as it was.
 pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let path = &target_of(path)?;
     let part = part_of(path)?;
     let result = new_private_file(&part).and_then(|file| {
         let mut out = BufWriter::new(file);
@@ -44,14 +45,26 @@ pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resu
 /// # Errors
 /// Those of making a file there.
 pub fn try_private(path: &Path) -> io::Result<()> {
-    let part = part_of(path)?;
+    let part = part_of(&target_of(path)?)?;
     new_private_file(&part)?;
     fs::remove_file(&part)
 }
 
+/// The file that a path leads to, which may not be there yet. What is no file is not to be replaced by one: neither a
+/// folder nor, for root, `/dev/null`.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    match fs::metadata(path) {
+        Ok(known) if known.is_file() => fs::canonicalize(path),
+        Ok(known) if known.is_dir() => Err(io::Error::other("it is a folder")),
+        Ok(_) => Err(io::Error::other("it is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The file beside it, of a name of its own for each process.
 fn part_of(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().filter(|_| !path.is_dir()).ok_or(io::ErrorKind::IsADirectory)?;
+    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
     let mut part = std::ffi::OsString::from(".");
     part.push(name);
     part.push(format!(".{}.part", std::process::id()));
@@ -93,6 +106,31 @@ mod tests {
         write_private(&path, |out| out.write_all(b"after")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "after");
         assert_eq!(entries(folder.path()), ["patrons.csv"]);
-        assert_eq!(try_private(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(try_private(folder.path()).unwrap_err().to_string(), "it is a folder");
+        assert_eq!(try_private(Path::new("/")).unwrap_err().to_string(), "it is a folder");
+    }
+
+    /// Regression: a device that root may replace became a file.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        for path in [&socket, &link] {
+            assert_eq!(try_private(path).unwrap_err().to_string(), "it is no regular file");
+            write_private(path, |_| panic!("nothing is written")).unwrap_err();
+        }
+        assert_eq!(entries(folder.path()), ["link", "socket"]);
+        // A link to a file stays one.
+        let file = folder.path().join("file");
+        fs::write(&file, "before").unwrap();
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_private(&link, |out| out.write_all(b"after")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "after");
     }
 }

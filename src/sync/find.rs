@@ -228,10 +228,10 @@ impl Lens {
         let username = self.username.to_lowercase();
         // A surname alone, or a login without its domain.
         let is_part = self.lower.len() > 2 && username.contains(&self.lower);
-        let likeness = if is_part { 0.95 } else { strsim::jaro_winkler(&self.lower, &username) };
-        if likeness < LIKENESS_MIN {
+        if !is_part && strsim::jaro_winkler(&self.lower, &username) < LIKENESS_MIN {
             return;
         }
+        let likeness = strsim::normalized_damerau_levenshtein(&self.lower, &username);
         let at = self.near.partition_point(|(other, _)| *other >= likeness);
         if at < NAMED {
             self.near.insert(at, (likeness, self.row(None)));

@@ -226,7 +226,11 @@ fn result_text(trace: &HeaderTrace, explained: &Explained<'_>) -> &'static str {
     match &trace.result {
         Traced::Broken(_) => "rejected",
         Traced::LeftOut => "blank, left out",
-        Traced::SentBlank | Traced::Sent(_) => fate(trace, explained).words(),
+        Traced::SentBlank => match fate(trace, explained) {
+            Fate::Sent | Fate::Changed => "sent as a blank",
+            fate => fate.words(),
+        },
+        Traced::Sent(_) => fate(trace, explained).words(),
     }
 }
 
@@ -280,9 +284,16 @@ fn fate(trace: &HeaderTrace, explained: &Explained<'_>) -> Fate {
     }
 }
 
-/// With its blanks to be seen.
+/// With its blanks to be seen. Of an essay that strayed into a column the start is enough.
 fn quoted(value: &str, is_secret: bool) -> String {
-    if is_secret && !value.trim().is_empty() { MASK.to_owned() } else { format!("{value:?}") }
+    const CHARS_MAX: usize = 200;
+    match value.char_indices().nth(CHARS_MAX) {
+        _ if is_secret && !value.trim().is_empty() => MASK.to_owned(),
+        Some((end, _)) => {
+            format!("{:?}… ({} more)", &value[..end], counted(value[end..].chars().count() as u64, "character"))
+        }
+        None => format!("{value:?}"),
+    }
 }
 
 /// The columns that hold passwords, in lower case.
@@ -345,7 +356,9 @@ fn absent_text(absent: &Absent<'_>) -> (String, String) {
     let hint = if near.is_empty() {
         "a filter or a join of the query may hide the person; a barcode, an `adminsystemid` or an address will find the row, too".to_owned()
     } else {
-        format!("did you mean {}?", near.join(" or "))
+        let (last, first) = near.split_last().map_or(("", &[][..]), |(last, first)| (last.as_str(), first));
+        let first = if first.is_empty() { String::new() } else { format!("{} or ", first.join(", ")) };
+        format!("did you mean {first}{last}?")
     };
     (message, hint)
 }
