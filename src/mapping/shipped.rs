@@ -23,11 +23,13 @@ pub static SHIPPED: &[Shipped] = &[
     Shipped { name: "isams", text: include_str!("../../mappings/isams.yaml") },
     Shipped { name: "sims", text: include_str!("../../mappings/sims.yaml") },
     Shipped { name: "facts", text: include_str!("../../mappings/facts.yaml") },
+    Shipped { name: "eduhub", text: include_str!("../../mappings/eduhub.yaml") },
     Shipped { name: "tass", text: include_str!("../../mappings/tass.yaml") },
     Shipped { name: "generic-sqlserver", text: include_str!("../../mappings/generic-sqlserver.yaml") },
     Shipped { name: "generic-postgres", text: include_str!("../../mappings/generic-postgres.yaml") },
     Shipped { name: "generic-mysql", text: include_str!("../../mappings/generic-mysql.yaml") },
     Shipped { name: "generic-sqlite", text: include_str!("../../mappings/generic-sqlite.yaml") },
+    Shipped { name: "generic-csv", text: include_str!("../../mappings/generic-csv.yaml") },
 ];
 
 #[cfg(test)]
