@@ -233,6 +233,37 @@ fn isams_before_and_after_the_change_of_year() {
     }
 }
 
+/// The clock is in the new school year, and the SIS is not yet: everybody's graduation year would be a year off.
+#[test]
+fn isams_between_the_clock_s_change_of_year_and_the_sis_s() {
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("SIS_PASSWORD", tds::PASSWORD);
+    let url = context.sandbox().url();
+    let push = |today| {
+        let server = TdsServer::start_with(Options { today, ..Options::default() });
+        server.execute(ISAMS);
+        server.execute(
+            "DELETE FROM TblPupilManagementPupils WHERE TblPupilManagementPupilsID > 1;
+            WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+            INSERT INTO TblPupilManagementPupils SELECT i, printf('%07d', i), 'X', 'Given', 'Family', NULL, NULL, 'F', NULL,
+                '7B', 7, 7, 2026, printf('pupil%d@school.example', i), NULL, 1 FROM n",
+        );
+        let source = format!(
+            "url: mssql://{}@127.0.0.1:{}/{}\n  password: ${{SIS_PASSWORD}}",
+            tds::USER,
+            server.port(),
+            tds::DATABASE
+        );
+        let text = with_source(shipped("isams"), &source);
+        context.write("school.yaml", text.replace("https://example.concordinfiniti.com", &url));
+        context.run(&["push", "school.yaml"])
+    };
+    let said = push("2027-08-31 02:00:00.000");
+    assert!(said.starts_with("exit code 0\n") && said.contains("40 created"), "{said}");
+    let said = push("2027-09-01 02:00:00.000");
+    assert!(said.starts_with("exit code 5\n") && said.contains("max_updates"), "{said}");
+}
+
 const SIMS: &str = "
     CREATE TABLE sims.sims_school (school_id int, status char(1));
     INSERT INTO sims.sims_school VALUES (1, 'S'), (2, 'F');
@@ -508,6 +539,22 @@ fn school_years_that_begin_in_september() {
         begin_in_september(&context);
         assert_eq!(leaves(&context), school_year_from_september());
     }
+}
+
+/// What the comments advise where K comes before PP.
+#[test]
+fn a_school_with_k_before_pp() {
+    let context = school("generic-sqlite", "url: sqlite:sis.db", "unused");
+    context.sis(&any_school("text", "text", "text", str::to_owned));
+    context.sis("UPDATE students SET year_level = 'K' WHERE login = 'kfox'");
+    look_up(
+        &context,
+        &[
+            ("['K', 'P', 'PP', 'F', 'R']", "['P', 'PP', 'F', 'R']"),
+            ("else year_level|upper|replace", "else -1 if year_level == 'K' else year_level|upper|replace"),
+        ],
+    );
+    compare_any_school(&context, this_year());
 }
 
 /// The year in which the school year ends that began in September.
