@@ -7,7 +7,7 @@ use crate::mapping::{self, Mapping};
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<ExitCode, Error> {
     let paths = mapping::find(&args.mappings)?;
-    let results: Vec<_> = paths.iter().map(|path| (path.clone(), Mapping::load(path))).collect();
+    let results: Vec<_> = paths.iter().map(|path| (path.clone(), Mapping::check(path))).collect();
     let is_valid = results.iter().all(|(_, result)| result.is_ok());
     match args.format {
         FormatArg::Text => output.checked(&results)?,

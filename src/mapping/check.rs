@@ -2,6 +2,7 @@
 
 mod expect;
 mod extract;
+mod query;
 mod rule;
 mod scalar;
 mod section;
@@ -18,6 +19,7 @@ use url::{Host, Url};
 
 use section::{Field, Section};
 
+use super::code::Code;
 use super::diagnostic::Finding;
 use super::keys;
 use super::load;
@@ -90,7 +92,7 @@ impl Checker<'_> {
         let leavers = self.leavers(section.get("leavers"), has_state);
         let hold = self.hold(section.get("hold"));
         let limits = self.limits(section.get("limits"));
-        let expect = self.expect(section.get("expect"), users.as_deref(), has_state);
+        let expect = self.expect(section.get("expect"), users.as_deref(), limits.as_ref(), has_state);
         let (target, proxy_span) = target?;
         Some(Checked {
             name: name?,
@@ -118,8 +120,12 @@ impl Checker<'_> {
             && version != "1"
         {
             self.report(
-                Finding::error(&field.node.span, format!("version `{version}` is not one that this sispush knows"))
-                    .hint("write `version: 1`"),
+                Finding::error(
+                    Code::Version,
+                    &field.node.span,
+                    format!("version `{version}` is not one that this sispush knows"),
+                )
+                .hint("write `version: 1`"),
             );
         }
     }
@@ -128,12 +134,12 @@ impl Checker<'_> {
         let (name, finding) = if let Some(field) = section.get("name") {
             let name = self.text(field)?.to_owned();
             let message = format!("`{name}` is no name for a mapping");
-            (name, Finding::error(&field.node.span, message).hint(NAME_RULE))
+            (name, Finding::error(Code::Name, &field.node.span, message).hint(NAME_RULE))
         } else {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let message = format!("the file's name gives `{name}`, which is no name for a mapping");
             let hint = "rename the file, or add a line such as `name: example-college`";
-            (name, Finding::error(start, message).hint(hint))
+            (name, Finding::error(Code::Name, start, message).hint(hint))
         };
         let is_fit = name.len() <= 64
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -176,7 +182,8 @@ impl Checker<'_> {
         {
             let at = section.get("encryption").map_or(&field.key_span, |field| &field.node.span);
             self.report(
-                Finding::error(at, "`strict` and `login` are levels of SQL Server").hint("use `required` or `off`"),
+                Finding::error(Code::EncryptionLevel, at, "`strict` and `login` are levels of SQL Server")
+                    .hint("use `required` or `off`"),
             );
         }
         connection.timeout = timeout?;
@@ -190,8 +197,12 @@ impl Checker<'_> {
         if connection.trust_server_certificate && connection.ca_file.is_some() {
             let at = section.get("ca_file").map_or(&field.key_span, |field| &field.key_span);
             self.report(
-                Finding::error(at, "`source.ca_file` and `trust_server_certificate` exclude each other")
-                    .hint("keep `ca_file` and delete `trust_server_certificate`"),
+                Finding::error(
+                    Code::ExclusiveKeys,
+                    at,
+                    "`source.ca_file` and `trust_server_certificate` exclude each other",
+                )
+                .hint("keep `ca_file` and delete `trust_server_certificate`"),
             );
         }
         Some(connection)
@@ -201,7 +212,7 @@ impl Checker<'_> {
         let url = self.secret(field)?;
         if url.starts_with("${") {
             self.report(
-                Finding::error(&field.node.span, "`source.url` cannot be a reference as a whole")
+                Finding::error(Code::SourceUrl, &field.node.span, "`source.url` cannot be a reference as a whole")
                     .hint("write the address here and only its secrets as references: `password: ${SIS_PASSWORD}`"),
             );
             return None;
@@ -214,7 +225,7 @@ impl Checker<'_> {
                 Some(connection)
             }
             Err(error) => {
-                let finding = Finding::error(&field.node.span, error.message);
+                let finding = Finding::error(Code::SourceUrl, &field.node.span, error.message);
                 self.report(match error.hint {
                     Some(hint) => finding.hint(hint),
                     None => finding,
@@ -227,7 +238,7 @@ impl Checker<'_> {
     fn once(&mut self, field: &Field<'_>, is_in_url: bool) {
         if is_in_url {
             let message = format!("`{}` is given twice: `source.url` holds one, too", field.path);
-            self.report(Finding::error(&field.key_span, message).hint("delete one of the two"));
+            self.report(Finding::error(Code::GivenTwice, &field.key_span, message).hint("delete one of the two"));
         }
     }
 
@@ -246,11 +257,14 @@ impl Checker<'_> {
             _ => "INFINITI_PASSWORD",
         };
         self.report(
-            Finding::warning(&field.node.span, format!("`{}` holds a password in plain text", field.path)).hint(
-                format!(
-                    "write `${{{name}}}` instead, and set it in the environment or in a file `.env` beside the mapping"
-                ),
-            ),
+            Finding::warning(
+                Code::LiteralPassword,
+                &field.node.span,
+                format!("`{}` holds a password in plain text", field.path),
+            )
+            .hint(format!(
+                "write `${{{name}}}` instead, and set it in the environment or in a file `.env` beside the mapping"
+            )),
         );
     }
 
@@ -285,7 +299,7 @@ impl Checker<'_> {
     fn filled<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
         let text = self.secret(field)?;
         if text.trim().is_empty() {
-            self.report(Finding::error(&field.node.span, format!("`{}` is blank", field.path)));
+            self.report(Finding::error(Code::Blank, &field.node.span, format!("`{}` is blank", field.path)));
             return None;
         }
         Some(text)
@@ -294,9 +308,26 @@ impl Checker<'_> {
     fn target_url(&mut self, field: &Field<'_>) -> Option<Url> {
         let text = self.text(field)?;
         match target_url(text) {
-            Ok(url) => Some(url),
+            Ok(url) => {
+                if url.scheme() == "http" {
+                    self.report(
+                        Finding::warning(
+                            Code::RehearsalTarget,
+                            &field.node.span,
+                            "the target is this machine itself, without encryption: a rehearsal",
+                        )
+                        .hint(
+                            "for the real Infiniti write the school's address: `https://example.concordinfiniti.com`",
+                        ),
+                    );
+                }
+                Some(url)
+            }
             Err(fault) => {
-                self.report(Finding { hint: fault.hint, ..Finding::error(&field.node.span, fault.message) });
+                self.report(Finding {
+                    hint: fault.hint,
+                    ..Finding::error(Code::TargetUrl, &field.node.span, fault.message)
+                });
                 None
             }
         }
@@ -312,7 +343,7 @@ impl Checker<'_> {
         if secret::references(text).next().is_none()
             && let Err(fault) = proxy_address(text)
         {
-            self.report(Finding { hint: fault.hint, ..Finding::error(&field.node.span, fault.message) });
+            self.report(Finding { hint: fault.hint, ..Finding::error(Code::Proxy, &field.node.span, fault.message) });
             return None;
         }
         let password = text
@@ -321,8 +352,12 @@ impl Checker<'_> {
             .and_then(|(login, _)| login.split_once(':'));
         if password.is_some_and(|(_, password)| is_literal(password)) {
             self.report(
-                Finding::warning(&field.node.span, "`target.proxy` holds a password in plain text")
-                    .hint("write it as a reference: `http://user:${PROXY_PASSWORD}@proxy.example:8080`"),
+                Finding::warning(
+                    Code::LiteralPassword,
+                    &field.node.span,
+                    "`target.proxy` holds a password in plain text",
+                )
+                .hint("write it as a reference: `http://user:${PROXY_PASSWORD}@proxy.example:8080`"),
             );
         }
         Some(Proxy::Url(text.to_owned().into()))

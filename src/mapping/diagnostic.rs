@@ -10,6 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::code::Code;
 use super::mask;
 use super::yaml::Node;
 use crate::error::Hint;
@@ -105,10 +106,12 @@ pub enum Severity {
 
 /// One thing that is wrong with a mapping, at its place.
 ///
-/// As JSON: an object with `severity` (`error` or `warning`), `file`, `line`, `column`, `message` and `hint` (text or
-/// null). Line and column count from 1; columns are characters.
+/// As JSON: an object with `code`, `severity` (`error` or `warning`), `file`, `line`, `column`, `message` and `hint` (text
+/// or null). Line and column count from 1; columns are characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Which rule it breaks.
+    pub code: Code,
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong. Never holds a password.
@@ -134,6 +137,11 @@ impl Problem {
         self.place.column
     }
 
+    /// The column after what it points at, in the same line; equal to [`column`](Self::column) when that is nothing.
+    pub fn end_column(&self) -> usize {
+        self.place.end_column
+    }
+
     /// The problem as a compiler would show it: message, `file:line:column`, the line with a caret, the hint. Passwords
     /// in the line are masked. Ends without a line break.
     pub fn render(&self, colour: bool) -> String {
@@ -154,8 +162,8 @@ impl Problem {
         renderer(colour).render(&[group])
     }
 
-    pub(super) fn new(place: Place, severity: Severity, message: String, hint: Option<Hint>) -> Self {
-        Self { severity, message, hint, place }
+    pub(super) fn new(place: Place, code: Code, severity: Severity, message: String, hint: Option<Hint>) -> Self {
+        Self { code, severity, message, hint, place }
     }
 }
 
@@ -167,7 +175,8 @@ impl fmt::Display for Problem {
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Problem", 6)?;
+        let mut object = serializer.serialize_struct("Problem", 7)?;
+        object.serialize_field("code", &self.code)?;
         object.serialize_field("severity", &self.severity)?;
         object.serialize_field("file", &self.place.path.to_string_lossy())?;
         object.serialize_field("line", &self.place.line)?;
@@ -186,6 +195,7 @@ fn renderer(colour: bool) -> Renderer {
 /// A problem whose place is still a range of bytes.
 #[derive(Debug)]
 pub(super) struct Finding {
+    pub(super) code: Code,
     pub(super) severity: Severity,
     pub(super) span: Range<usize>,
     pub(super) message: String,
@@ -193,12 +203,12 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub(super) fn error(span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, span: span.clone(), message: message.into(), hint: None }
+    pub(super) fn error(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Error, span: span.clone(), message: message.into(), hint: None }
     }
 
-    pub(super) fn warning(span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(span, message) }
+    pub(super) fn warning(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<Hint>) -> Self {
@@ -213,6 +223,7 @@ pub(super) struct Place {
     path: Arc<Path>,
     line: usize,
     column: usize,
+    end_column: usize,
     excerpt: String,
     /// What the caret points at, in bytes of the excerpt.
     highlight: Range<usize>,
@@ -237,7 +248,9 @@ impl<'t> SourceText<'t> {
         findings.sort_by_key(|finding| finding.span.start);
         findings
             .into_iter()
-            .map(|finding| Problem::new(self.place(&finding.span), finding.severity, finding.message, finding.hint))
+            .map(|finding| {
+                Problem::new(self.place(&finding.span), finding.code, finding.severity, finding.message, finding.hint)
+            })
             .collect()
     }
 
@@ -249,6 +262,7 @@ impl<'t> SourceText<'t> {
         let line_end = line_start + rest.find('\n').unwrap_or(rest.len());
         let end = self.text.ceil_char_boundary(span.end.clamp(start, line_end.max(start)));
         let column = self.text[line_start..start].chars().count() + 1;
+        let end_column = column + self.text[start..end].chars().count();
 
         let mut excerpt = String::new();
         let mut highlight = None::<usize>..None::<usize>;
@@ -272,7 +286,7 @@ impl<'t> SourceText<'t> {
         shown(&mut excerpt, at, line_end, false);
         let first = highlight.start.unwrap_or(excerpt.len());
         let last = highlight.end.unwrap_or(excerpt.len()).max(first);
-        Place { path: Arc::clone(&self.path), line, column, excerpt, highlight: first..last }
+        Place { path: Arc::clone(&self.path), line, column, end_column, excerpt, highlight: first..last }
     }
 }
 

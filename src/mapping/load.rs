@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::check;
+use super::code::Code;
 use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
 use super::secret::{self, Fault, Reference, Secrets};
 use super::text::{self, TextError};
@@ -31,12 +32,32 @@ impl Mapping {
     /// # Errors
     /// When the file cannot be read or is not valid: then with every problem, warnings among them.
     pub fn load(path: &Path) -> Result<Self, MappingError> {
+        let is_told = |problem: &Problem| !problem.code.is_advice();
+        match Self::check(path) {
+            Ok(mut mapping) => {
+                mapping.warnings.retain(is_told);
+                Ok(mapping)
+            }
+            Err(MappingError::Invalid { path, mut problems }) => {
+                problems.retain(is_told);
+                Err(MappingError::Invalid { path, problems })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`load`](Self::load), with advice among the warnings ([`Code::is_advice`]): for who looks at the mapping itself.
+    ///
+    /// # Errors
+    /// As those of [`load`](Self::load).
+    pub fn check(path: &Path) -> Result<Self, MappingError> {
         let invalid = |problems| MappingError::Invalid { path: path.to_owned(), problems };
         let text = match text::read(path) {
             Ok(text) => text,
             Err(TextError::Read(source)) => return Err(MappingError::Read { path: path.to_owned(), source }),
             Err(TextError::Encoding { lossy, at }) => {
-                let finding = Finding::error(&(at..at + 1), "this is not UTF-8 text").hint(text::ENCODING_HINT);
+                let finding =
+                    Finding::error(Code::Encoding, &(at..at + 1), "this is not UTF-8 text").hint(text::ENCODING_HINT);
                 return Err(invalid(SourceText::new(path, &lossy, None).problems(vec![finding])));
             }
         };
@@ -150,7 +171,7 @@ impl Mapping {
 }
 
 fn problem(place: &Place, fault: Fault) -> Problem {
-    Problem::new(place.clone(), Severity::Error, fault.message, fault.hint)
+    Problem::new(place.clone(), Code::Secret, Severity::Error, fault.message, fault.hint)
 }
 
 pub(super) fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {

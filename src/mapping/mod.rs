@@ -5,6 +5,7 @@
 //! until [`Mapping::resolve`], so any character in a secret is safe.
 
 mod check;
+mod code;
 mod diagnostic;
 mod dotenv;
 mod expect;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use code::Code;
 pub use diagnostic::{MappingError, Problem, Severity};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub use keys::nearest;

@@ -2,6 +2,7 @@
 
 use granit_parser::{ErrorKind, ScanError};
 
+use super::code::Code;
 use super::diagnostic::Finding;
 
 /// The parser's error at its place. Most advice comes from the line itself: the parser only knows where it gave up.
@@ -10,7 +11,7 @@ pub(super) fn finding(error: &ScanError, text: &str) -> Finding {
     let span = at..at + text[at..].chars().next().filter(|char| *char != '\n').map_or(0, char::len_utf8);
     let line = line_around(text, at);
     let (message, hint) = words(error.kind());
-    let finding = Finding::error(&span, message);
+    let finding = Finding::error(Code::YamlSyntax, &span, message);
     match advice(error.kind(), line, &text[..at]).or(hint) {
         Some(hint) => finding.hint(hint),
         None => finding,

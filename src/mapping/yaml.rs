@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+use super::code::Code;
 use super::diagnostic::Finding;
 use super::syntax;
 
@@ -107,7 +108,7 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Finding>) {
         let taken = match event {
             Err(error) => Err(syntax::finding(&error, text)),
             Ok((Event::DocumentStart(..), span)) if documents == 1 => {
-                Err(Finding::error(&bytes(&span, text), "a second document starts here")
+                Err(Finding::error(Code::SecondDocument, &bytes(&span, text), "a second document starts here")
                     .hint("one file is one mapping: delete the line `---`, or move what follows to a file of its own"))
             }
             Ok((event, span)) => {
@@ -123,7 +124,7 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Finding>) {
     }
     if builder.root.as_ref().is_none_or(Node::is_null) {
         let hint = "start with `version: 1`, or let `sispush init` write a mapping to start from";
-        builder.findings.push(Finding::error(&(0..0), "the mapping is empty").hint(hint));
+        builder.findings.push(Finding::error(Code::Empty, &(0..0), "the mapping is empty").hint(hint));
         return (None, builder.findings);
     }
     (builder.root, builder.findings)
@@ -196,10 +197,18 @@ impl Builder<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(Finding::error(span, "an alias stands inside the very part that it repeats"));
+                    return Err(Finding::error(
+                        Code::AliasLoop,
+                        span,
+                        "an alias stands inside the very part that it repeats",
+                    ));
                 };
                 if self.open.len() + node.depth() > DEPTH_MAX {
-                    return Err(Finding::error(span, format!("nested deeper than {DEPTH_MAX} levels by aliases")));
+                    return Err(Finding::error(
+                        Code::TooDeep,
+                        span,
+                        format!("nested deeper than {DEPTH_MAX} levels by aliases"),
+                    ));
                 }
                 self.nodes += node.count();
                 self.add(node, 0)
@@ -219,7 +228,7 @@ impl Builder<'_> {
     fn tag(&mut self, span: &Range<usize>) {
         let span = self.tag.as_ref().unwrap_or(span);
         self.findings.push(
-            Finding::error(span, "a value cannot begin with `!`, which marks a tag in YAML")
+            Finding::error(Code::Tag, span, "a value cannot begin with `!`, which marks a tag in YAML")
                 .hint("put the value in single quotes: `'!…'`"),
         );
     }
@@ -227,7 +236,11 @@ impl Builder<'_> {
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Finding> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return Err(Finding::error(&node.span, format!("more than {NODES_MAX} values, aliases counted in full")));
+            return Err(Finding::error(
+                Code::TooLarge,
+                &node.span,
+                format!("more than {NODES_MAX} values, aliases counted in full"),
+            ));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -252,7 +265,7 @@ impl Builder<'_> {
                     if let Some(first) = seen.get(text) {
                         let line = self.text[..*first].matches('\n').count() + 1;
                         self.findings.push(
-                            Finding::error(&key.span, format!("`{text}` is given twice; first in line {line}"))
+                            Finding::error(Code::KeyTwice, &key.span, format!("`{text}` is given twice; first in line {line}"))
                                 .hint("delete one of the two"),
                         );
                         continue;
@@ -261,10 +274,10 @@ impl Builder<'_> {
                     entries.push((key, value));
                 }
                 Content::Null => self.findings.push(
-                    Finding::error(&key.span, "a key is missing here").hint("a key that is the word `null` or `~` needs quotes"),
+                    Finding::error(Code::KeyMissing, &key.span, "a key is missing here").hint("a key that is the word `null` or `~` needs quotes"),
                 ),
                 Content::Sequence(_) | Content::Mapping(_) => self.findings.push(
-                    Finding::error(&key.span, format!("{} cannot be a key", key.what()))
+                    Finding::error(Code::KeyNotText, &key.span, format!("{} cannot be a key", key.what()))
                         .hint("a value that begins with `{` or `[`, such as a template, needs quotes: `template: \"{{ Year }}\"`"),
                 ),
             }
@@ -295,7 +308,7 @@ impl Builder<'_> {
             }
             Content::Sequence(items) => items.into_iter().for_each(|item| self.merge(key, item, entries, seen)),
             Content::Null | Content::Scalar { .. } => self.findings.push(
-                Finding::error(key, "`<<` needs a group of keys to take in")
+                Finding::error(Code::Merge, key, "`<<` needs a group of keys to take in")
                     .hint("write `<<: *name`, with `&name` at the group"),
             ),
         }

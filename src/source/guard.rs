@@ -6,13 +6,14 @@
 //! names unless they are quoted, so nothing that only reads is refused for a column's name.
 
 use super::SourceError;
+use super::lexer::{Dialect, Kind, Token, tokens, upper};
 
 /// Checks the text of one extract.
 ///
 /// # Errors
 /// [`SourceError::NotARead`] with the line, counted from 1.
 pub(super) fn check(sql: &str) -> Result<(), SourceError> {
-    let tokens = tokens(sql)?;
+    let tokens = tokens(sql, Dialect::SQL_SERVER).map_err(|error| refused(error.line, error.message))?;
     check_start(&tokens)?;
     for (index, token) in tokens.iter().enumerate() {
         if let Kind::Word(written) = token.kind {
@@ -42,7 +43,7 @@ fn check_start(tokens: &[Token<'_>]) -> Result<(), SourceError> {
         Kind::Word(written) => {
             Err(refused(first.line, format!("it starts with `{written}`, which would call a procedure")))
         }
-        Kind::Quoted => {
+        Kind::Quoted(_) => {
             Err(refused(first.line, "it starts with a quoted name, which would call a procedure".to_owned()))
         }
         // `(SELECT …)`; anything else the server refuses as a syntax error.
@@ -168,119 +169,6 @@ fn stands_alone(sql: &str, start: usize) -> bool {
 
 fn refused(line: u32, message: String) -> SourceError {
     SourceError::NotARead { line: Some(line), message }
-}
-
-/// Upper case in a way that also catches letters that only become ASCII by it (`ſ`, `K`).
-fn upper(word: &str) -> String {
-    word.to_lowercase().to_uppercase()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind<'q> {
-    /// A name, variable or keyword that is not quoted.
-    Word(&'q str),
-    /// `'…'`, `[…]` or `"…"`.
-    Quoted,
-    Number,
-    Symbol(char),
-}
-
-struct Token<'q> {
-    kind: Kind<'q>,
-    start: usize,
-    line: u32,
-    /// A number stands before it without a space between.
-    after_number: bool,
-}
-
-fn tokens(sql: &str) -> Result<Vec<Token<'_>>, SourceError> {
-    let bytes = sql.as_bytes();
-    let mut tokens = Vec::new();
-    let (mut at, mut line) = (0, 1);
-    while let Some(c) = sql[at..].chars().next() {
-        let start = at;
-        let rest = &sql[at..];
-        let mut token = None;
-        if c == '\0' {
-            return Err(refused(line, "it holds a NUL character".to_owned()));
-        } else if rest.starts_with("--") {
-            at += rest.find('\n').unwrap_or(rest.len());
-            // Where the server ends the comment at such a character and we do not, it would run what we skipped.
-            if sql[start..at].trim_end_matches('\r').contains(['\r', '\x0b', '\x0c', '\u{85}', '\u{2028}', '\u{2029}'])
-            {
-                return Err(refused(line, "a comment holds an unusual line break; write line feeds".to_owned()));
-            }
-        } else if rest.starts_with("/*") {
-            at += block_comment(rest).ok_or_else(|| refused(line, "a comment `/*` has no end".to_owned()))?;
-        } else if let Some(close) = match c {
-            '\'' | '"' => Some(c),
-            '[' => Some(']'),
-            _ => None,
-        } {
-            at += quoted(rest, close).ok_or_else(|| refused(line, format!("`{c}` opens a quote that has no end")))?;
-            token = Some(Kind::Quoted);
-        } else if c.is_ascii_digit() || (c == '.' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)) {
-            at += number(rest);
-            token = Some(Kind::Number);
-        } else if is_word_start(c) {
-            at += rest.find(|c: char| !(is_word_start(c) || c.is_numeric() || c == '$')).unwrap_or(rest.len());
-            token = Some(Kind::Word(&sql[start..at]));
-        } else {
-            at += c.len_utf8();
-            if !c.is_whitespace() {
-                token = Some(Kind::Symbol(c));
-            }
-        }
-        if let Some(kind) = token {
-            let after_number = tokens.last().is_some_and(|before: &Token<'_>| {
-                before.kind == Kind::Number && start > 0 && !bytes[start - 1].is_ascii_whitespace()
-            });
-            tokens.push(Token { kind, start, line, after_number });
-        }
-        line += u32::try_from(memchr::memchr_iter(b'\n', &bytes[start..at]).count()).unwrap_or(u32::MAX);
-    }
-    Ok(tokens)
-}
-
-fn is_word_start(c: char) -> bool {
-    c.is_alphabetic() || matches!(c, '_' | '@' | '#')
-}
-
-/// The length of a comment; they nest.
-fn block_comment(rest: &str) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let (mut depth, mut at) = (0_u32, 0);
-    loop {
-        match bytes.get(at..at + 2)? {
-            b"/*" => (depth, at) = (depth + 1, at + 2),
-            b"*/" if depth == 1 => return Some(at + 2),
-            b"*/" => (depth, at) = (depth - 1, at + 2),
-            _ => at += 1,
-        }
-    }
-}
-
-/// The length of a quoted text; the closing quote is doubled inside.
-fn quoted(rest: &str, close: char) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let close = u8::try_from(close).ok()?;
-    let mut at = 1;
-    loop {
-        at += memchr::memchr(close, bytes.get(at..)?)? + 1;
-        if bytes.get(at) != Some(&close) {
-            return Some(at);
-        }
-        at += 1;
-    }
-}
-
-/// The length of a number, without an exponent: what looks like one becomes a word, and [`check`] reads it both ways.
-fn number(rest: &str) -> usize {
-    let hexadecimal = rest.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"));
-    let digits = |from: usize, is_digit: fn(char) -> bool| {
-        rest[from..].find(|c: char| !is_digit(c)).map_or(rest.len(), |length| from + length)
-    };
-    if hexadecimal { digits(2, |c| c.is_ascii_hexdigit()) } else { digits(0, |c| c.is_ascii_digit() || c == '.') }
 }
 
 #[cfg(test)]

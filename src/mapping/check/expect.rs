@@ -11,10 +11,11 @@ use super::section::{Field, Section};
 use crate::error::Hint;
 use crate::infiniti::contract::{Header, HeaderRule, Kind, USERS};
 use crate::infiniti::value::canonical;
+use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
 use crate::mapping::yaml::{Content, Node};
-use crate::mapping::{Check, Consequence, Expectation, Extract, Input, Limit, Rule, ValueRule};
+use crate::mapping::{Check, Consequence, Expectation, Extract, Input, Limit, Limits, Rule, ValueRule};
 
 /// The keys of which an expectation has exactly one.
 const CHECKS: [&str; 9] =
@@ -23,17 +24,18 @@ const CHECKS: [&str; 9] =
 const EXAMPLE: &str = "write it like `- { header: formclass, matches: '^[0-9]{1,2}[A-F]$', severity: warn }`";
 
 impl Checker<'_> {
-    /// `users` are the queries, if they are right themselves.
+    /// `users` and `limits` are the queries and the limits, if they are right themselves.
     pub(super) fn expect(
         &mut self,
         field: Option<&Field<'_>>,
         users: Option<&[Extract]>,
+        limits: Option<&Limits>,
         has_state: bool,
     ) -> Option<Vec<Expectation>> {
         let Some(field) = field else { return Some(Vec::new()) };
         let Content::Sequence(items) = &field.node.content else {
             let message = format!("`expect` must be a list, not {}", field.node.what());
-            self.report(Finding::error(&field.key_span, message).hint(EXAMPLE));
+            self.report(Finding::error(Code::NotAList, &field.key_span, message).hint(EXAMPLE));
             return None;
         };
         let mut expectations = Vec::new();
@@ -43,10 +45,15 @@ impl Checker<'_> {
             let severity = self.one_of(&section, "severity");
             let check = self.expected(&section, &at, users, has_state);
             let (Some(severity), Some(check)) = (severity, check) else { continue };
+            if let (Check::Rows { extract, max: Some(max), .. }, Some(users), Some(limits), Some(field)) =
+                (&check, users, limits, section.get("rows"))
+            {
+                self.warn_below_limit(field, extract.as_deref(), *max, users, limits);
+            }
             let is_freshness = matches!(check, Check::Freshness { .. });
             if let (true, Some(field)) = (is_freshness, section.get("severity")) {
                 let message = "`severity` does nothing beside `freshness`, which has `warn_after` and `error_after`";
-                self.report(Finding::error(&field.key_span, message).hint("delete it"));
+                self.report(Finding::error(Code::ExclusiveKeys, &field.key_span, message).hint("delete it"));
             }
             let consequence = if severity == "warn" { Consequence::Warn } else { Consequence::Stop };
             let line = self.text[..at.start].matches('\n').count() + 1;
@@ -68,12 +75,15 @@ impl Checker<'_> {
             [] if section.is_doubtful => return None,
             [] => {
                 let message = format!("nothing is expected here: one of `{}` is needed", CHECKS.join("`, `"));
-                self.report(Finding::error(at, message).hint(EXAMPLE));
+                self.report(Finding::error(Code::NothingExpected, at, message).hint(EXAMPLE));
                 return None;
             }
             [first, second, ..] => {
                 let message = format!("`{}` and `{}` exclude each other", first.key.name, second.key.name);
-                self.report(Finding::error(&second.key_span, message).hint("write it as another item of `expect`"));
+                self.report(
+                    Finding::error(Code::ExclusiveKeys, &second.key_span, message)
+                        .hint("write it as another item of `expect`"),
+                );
                 return None;
             }
         };
@@ -88,13 +98,13 @@ impl Checker<'_> {
             match section.get(other) {
                 Some(field) if !beside.contains(&other) => {
                     let message = format!("`{other}` does nothing beside `{name}`");
-                    self.report(Finding::error(&field.key_span, message).hint("delete it"));
+                    self.report(Finding::error(Code::ExclusiveKeys, &field.key_span, message).hint("delete it"));
                     return None;
                 }
                 None if beside.contains(&other) && other != "extract" => {
                     let message = format!("`{name}` needs a `{other}`");
                     let hint = format!("say which, in the same item: `{other}: …`");
-                    self.report(Finding::error(&field.key_span, message).hint(hint));
+                    self.report(Finding::error(Code::MissingKey, &field.key_span, message).hint(hint));
                     return None;
                 }
                 _ => {}
@@ -127,7 +137,9 @@ impl Checker<'_> {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("the queries are `{}`", names().collect::<Vec<_>>().join("`, `")),
         };
-        self.report(Finding::error(&field.node.span, format!("no query is named `{name}`")).hint(hint));
+        self.report(
+            Finding::error(Code::UnknownExtract, &field.node.span, format!("no query is named `{name}`")).hint(hint),
+        );
         None
     }
 
@@ -148,6 +160,26 @@ impl Checker<'_> {
         Some(Check::Rows { extract, min, max })
     }
 
+    /// Fewer rows than a limit asks for stop every push before this can hold.
+    fn warn_below_limit(
+        &mut self,
+        field: &Field<'_>,
+        extract: Option<&str>,
+        max: u64,
+        users: &[Extract],
+        limits: &Limits,
+    ) {
+        let counted = users.iter().filter(|one| extract.is_none_or(|name| one.name == name));
+        let least = counted.map(|one| one.min_rows.unwrap_or(limits.min_rows)).fold(0, u64::saturating_add);
+        let least = if extract.is_none() { least.max(limits.min_rows_in_all) } else { least };
+        if max < least {
+            let message = format!("this can never hold: fewer than {least} rows stop a push by `min_rows`");
+            self.report(
+                Finding::warning(Code::NeverHolds, &field.key_span, message).hint("raise `max`, or lower `min_rows`"),
+            );
+        }
+    }
+
     /// A bound that may be missing; nothing if it is there and wrong.
     #[expect(clippy::option_option, reason = "a bound may be missing or wrong")]
     fn bound<T>(
@@ -165,10 +197,14 @@ impl Checker<'_> {
     fn check_bounds<T: PartialOrd>(&mut self, field: &Field<'_>, min: Option<&T>, max: Option<&T>) -> Option<()> {
         let name = field.key.name;
         let finding = match (min, max) {
-            (None, None) => Finding::error(&field.key_span, format!("`{name}` needs `min`, `max`, or both")),
-            (Some(min), Some(max)) if min > max => {
-                Finding::error(&field.key_span, format!("`{name}` can never hold: `min` is above `max`"))
+            (None, None) => {
+                Finding::error(Code::BoundsMissing, &field.key_span, format!("`{name}` needs `min`, `max`, or both"))
             }
+            (Some(min), Some(max)) if min > max => Finding::error(
+                Code::BoundsReversed,
+                &field.key_span,
+                format!("`{name}` can never hold: `min` is above `max`"),
+            ),
             _ => return Some(()),
         };
         self.report(finding.hint(format!("write it like `{name}: {{ min: 1, max: 2000 }}`")));
@@ -193,7 +229,10 @@ impl Checker<'_> {
             name => {
                 if !self.switch(section, name)? {
                     let message = format!("`{name}: false` expects nothing");
-                    self.report(Finding::error(&field.node.span, message).hint("write `true`, or delete the item"));
+                    self.report(
+                        Finding::error(Code::NothingExpected, &field.node.span, message)
+                            .hint("write `true`, or delete the item"),
+                    );
                     return None;
                 }
                 if name == "unique" { ValueRule::Unique } else { ValueRule::NoNewValues }
@@ -201,12 +240,17 @@ impl Checker<'_> {
         };
         if about.kind == Kind::Password {
             let message = format!("nothing can be expected of the header `{}`", about.name);
-            self.report(Finding::error(&field.key_span, message).hint("passwords are not looked at: delete the item"));
+            self.report(
+                Finding::error(Code::ExpectPassword, &field.key_span, message)
+                    .hint("passwords are not looked at: delete the item"),
+            );
             return None;
         }
         if matches!(rule, ValueRule::NoNewValues) && !has_state {
             let message = "`no_new_values` compares with earlier pushes, and `state: none` keeps nothing of them";
-            self.report(Finding::error(&field.key_span, message).hint("delete it, or delete `state: none`"));
+            self.report(
+                Finding::error(Code::StateNone, &field.key_span, message).hint("delete it, or delete `state: none`"),
+            );
             return None;
         }
         if let Some(users) = users {
@@ -223,24 +267,41 @@ impl Checker<'_> {
     /// Warns of what can never hold.
     fn check_possible(&mut self, rules: &[Option<&Rule>], rule: &ValueRule, about: &HeaderRule, field: &Field<'_>) {
         let name = about.name;
-        let never = |message: String| Finding::warning(&field.key_span, message);
+        let never = |code, message: String| Finding::warning(code, &field.key_span, message);
         if rules.iter().all(Option::is_none) {
             let is_wanted = matches!(rule, ValueRule::Filled(Limit::Count(1..)))
                 || matches!(rule, ValueRule::Filled(Limit::Percent(percent)) if *percent > 0.0);
-            let what = if is_wanted { "this can never hold" } else { "there is nothing to look at" };
+            let (code, what) = if is_wanted {
+                (Code::NeverHolds, "this can never hold")
+            } else {
+                (Code::NothingToLookAt, "there is nothing to look at")
+            };
             self.report(
-                never(format!("{what}: no query fills `{name}`"))
+                never(code, format!("{what}: no query fills `{name}`"))
                     .hint(format!("add `{name}` to `columns`, or delete this item")),
             );
             return;
         }
-        let constants = rules.iter().flatten().filter_map(|rule| constant(rule));
-        let refused = constants.into_iter().find(|text| !rule.accepts(text));
-        if let Some(text) = refused {
+        for one in rules.iter().flatten() {
+            let Some(possible) = possible(one) else { continue };
+            let is_constant = matches!(one.input, Input::Value(_));
+            let is_refused = match rule {
+                ValueRule::Unique => is_constant,
+                _ => possible.iter().all(|text| !rule.accepts(text)),
+            };
+            if possible.is_empty() || !is_refused {
+                continue;
+            }
+            let what = if is_constant {
+                format!("the mapping gives every row the `{name}` `{}`", possible.join("`, `"))
+            } else {
+                format!("`{name}` is never anything but {}", super::query::listed(&possible))
+            };
             self.report(
-                never(format!("this can never hold: the mapping gives every row the `{name}` `{text}`"))
+                never(Code::NeverHolds, format!("this can never hold: {what}"))
                     .hint("change the rule in `columns`, or this item"),
             );
+            return;
         }
     }
 
@@ -258,12 +319,16 @@ impl Checker<'_> {
     fn words(&mut self, field: &Field<'_>, about: &HeaderRule) -> Option<Vec<String>> {
         let Content::Sequence(items) = &field.node.content else {
             let message = format!("`{}` must be a list, not {}", field.path, field.node.what());
-            self.report(Finding::error(&field.node.span, message).hint("write it in brackets: `[10A, 10B]`"));
+            self.report(
+                Finding::error(Code::NotAList, &field.node.span, message).hint("write it in brackets: `[10A, 10B]`"),
+            );
             return None;
         };
         if items.is_empty() {
             let message = format!("`{}` can never hold: the list is empty", field.path);
-            self.report(Finding::error(&field.node.span, message).hint("write it in brackets: `[10A, 10B]`"));
+            self.report(
+                Finding::error(Code::ListEmpty, &field.node.span, message).hint("write it in brackets: `[10A, 10B]`"),
+            );
             return None;
         }
         let words: Vec<_> = items.iter().map(|item| self.sent(item, about, &field.path)).collect();
@@ -281,7 +346,7 @@ impl Checker<'_> {
         }
         let message = format!("this can never hold: `{text}` is no value of `{}`", about.name);
         let hint = super::rule::fits(about, text).err().map(Hint::from);
-        self.report(Finding { hint, ..Finding::warning(&node.span, message) });
+        self.report(Finding { hint, ..Finding::warning(Code::NeverHolds, &node.span, message) });
         Some(text.to_owned())
     }
 
@@ -299,7 +364,9 @@ impl Checker<'_> {
         let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
         if number.is_none() {
             let message = format!("`{}` must be a number", field.path);
-            self.report(Finding::error(&field.node.span, message).hint("write it like `2032` or `7.5`"));
+            self.report(
+                Finding::error(Code::NotANumber, &field.node.span, message).hint("write it like `2032` or `7.5`"),
+            );
         }
         number
     }
@@ -307,13 +374,15 @@ impl Checker<'_> {
     fn patron(&mut self, patron: &Field<'_>, is: &Field<'_>, users: Option<&[Extract]>) -> Option<Check> {
         let username = self.text(patron)?.trim();
         if username.is_empty() {
-            self.report(Finding::error(&patron.node.span, "`expect.patron` is blank").hint("write a username"));
+            self.report(
+                Finding::error(Code::Blank, &patron.node.span, "`expect.patron` is blank").hint("write a username"),
+            );
             return None;
         }
         let Content::Mapping(entries) = &is.node.content else {
             let message = format!("`{}` must be a table, not {}", is.path, is.node.what());
             let hint = "write headers and their values: `is: { staffmember: N, formclass: 10A }`";
-            self.report(Finding::error(&is.node.span, message).hint(hint));
+            self.report(Finding::error(Code::NotATable, &is.node.span, message).hint(hint));
             return None;
         };
         let mut expected = Vec::new();
@@ -326,7 +395,10 @@ impl Checker<'_> {
             let about = USERS.rule(header);
             if about.kind == Kind::Password {
                 let message = format!("nothing can be expected of the header `{}`", about.name);
-                self.report(Finding::error(&key.span, message).hint("passwords are not looked at: delete it"));
+                self.report(
+                    Finding::error(Code::ExpectPassword, &key.span, message)
+                        .hint("passwords are not looked at: delete it"),
+                );
                 continue;
             }
             let text = if value.is_null() { Some(String::new()) } else { self.sent(value, about, name) };
@@ -337,17 +409,39 @@ impl Checker<'_> {
             {
                 let message = format!("this can never hold: no query fills `{}`", about.name);
                 let hint = format!("add `{}` to `columns`, or delete it here", about.name);
-                self.report(Finding::warning(&key.span, message).hint(hint));
+                self.report(Finding::warning(Code::NeverHolds, &key.span, message).hint(hint));
             }
+            self.warn_if_never(header, &text, users.unwrap_or_default(), &key.span);
             expected.push((header, text));
         }
         if entries.is_empty() {
             self.report(
-                Finding::error(&is.node.span, "nothing is expected of this patron")
+                Finding::error(Code::NothingExpected, &is.node.span, "nothing is expected of this patron")
                     .hint("write headers and their values: `is: { staffmember: N, formclass: 10A }`"),
             );
         }
         Some(Check::Patron { username: username.to_owned(), is: expected })
+    }
+
+    /// Warns of a patron's value that no query can give.
+    fn warn_if_never(&mut self, header: Header, text: &str, users: &[Extract], span: &Range<usize>) {
+        let name = USERS.rule(header).name;
+        let rules: Vec<&Rule> = users.iter().filter_map(|extract| rule_of(extract, header)).collect();
+        let is_never = |rule: &&Rule| {
+            possible(rule).is_some_and(|possible| {
+                let is_blank = text.is_empty() && !matches!(rule.input, Input::Value(_));
+                !is_blank && !possible.is_empty() && !possible.iter().any(|one| one == text)
+            })
+        };
+        let is_value = canonical(USERS.rule(header).kind, text).is_ok();
+        // One that is never sent at all is told already, and a query without the header gives a blank.
+        let may_lack = text.is_empty() && rules.len() < users.len();
+        if !rules.is_empty() && !may_lack && (is_value || text.is_empty()) && rules.iter().all(is_never) {
+            let message = format!("this can never hold: no query gives `{name}` this value");
+            self.report(
+                Finding::warning(Code::NeverHolds, span, message).hint("change the rule in `columns`, or this value"),
+            );
+        }
     }
 
     fn freshness(&mut self, field: &Field<'_>) -> Option<Check> {
@@ -363,16 +457,24 @@ impl Checker<'_> {
         match (warn_after, error_after) {
             (None, None) => {
                 self.report(
-                    Finding::error(&field.key_span, "`freshness` needs `warn_after`, `error_after`, or both")
-                        .hint("say how old the data may be: `error_after: 36h`"),
+                    Finding::error(
+                        Code::BoundsMissing,
+                        &field.key_span,
+                        "`freshness` needs `warn_after`, `error_after`, or both",
+                    )
+                    .hint("say how old the data may be: `error_after: 36h`"),
                 );
                 return None;
             }
             (Some(warn), Some(error)) if warn >= error => {
                 let at = section.get("warn_after").map_or(&field.key_span, |field| &field.node.span);
                 self.report(
-                    Finding::warning(at, "the warning can never come: `error_after` is not longer than `warn_after`")
-                        .hint("make `warn_after` the shorter one"),
+                    Finding::warning(
+                        Code::NeverWarns,
+                        at,
+                        "the warning can never come: `error_after` is not longer than `warn_after`",
+                    )
+                    .hint("make `warn_after` the shorter one"),
                 );
             }
             _ => {}
@@ -385,12 +487,26 @@ fn rule_of(extract: &Extract, header: Header) -> Option<&Rule> {
     extract.rules.iter().find(|rule| rule.header == header)
 }
 
-/// What a rule gives every row, if that is plain to see.
-fn constant(rule: &Rule) -> Option<String> {
-    let Input::Value(text) = &rule.input else { return None };
-    if rule.lookup.is_some() || !rule.transforms.is_empty() {
-        return None;
-    }
-    let text = canonical(USERS.rule(rule.header).kind, text.trim()).ok()?;
-    (!text.is_empty()).then(|| text.to_owned())
+/// What a rule can give, blanks left out, if the mapping or the contract names all of it.
+fn possible(rule: &Rule) -> Option<Vec<String>> {
+    let kind = USERS.rule(rule.header).kind;
+    let inputs: Vec<&str> = match (&rule.lookup, &rule.input) {
+        (Some(lookup), _) => lookup.outputs().collect(),
+        (None, Input::Value(text)) => vec![text],
+        (None, Input::Column(_) | Input::Template(_)) => {
+            return match kind {
+                Kind::Boolean => Some(vec!["Y".to_owned(), "N".to_owned()]),
+                Kind::OneOf(words) => Some(words.iter().map(|word| (*word).to_owned()).collect()),
+                Kind::Text | Kind::Email | Kind::Year | Kind::Password => None,
+            };
+        }
+    };
+    let outputs = inputs.into_iter().map(|text| super::rule::transformed(&rule.transforms, text.trim()));
+    let mut possible: Vec<String> = outputs
+        .chain(rule.default.clone())
+        .filter_map(|text| canonical(kind, text.trim()).ok().filter(|text| !text.is_empty()).map(str::to_owned))
+        .collect();
+    possible.sort_unstable();
+    possible.dedup();
+    Some(possible)
 }

@@ -8,8 +8,10 @@ use super::Checker;
 use super::section::{Field, Section};
 use crate::infiniti::contract::{Header, HeaderRule, Kind, Presence, USERS, Unique};
 use crate::infiniti::value::{VALUE_BYTES_MAX, canonical};
+use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
+use crate::mapping::secret;
 use crate::mapping::yaml::{Content, Node, Style};
 use crate::mapping::{Input, Lookup, Rule, Send, Template, Transform};
 
@@ -17,6 +19,8 @@ use crate::mapping::{Input, Lookup, Rule, Send, Template, Transform};
 pub(super) struct CheckedRule {
     pub(super) rule: Rule,
     pub(super) literal: Literal,
+    /// Where it says which column it reads.
+    pub(super) place: Range<usize>,
 }
 
 /// What a rule gives.
@@ -39,7 +43,7 @@ impl Checker<'_> {
             Content::Null => {
                 let message = format!("the header `{}` has no rule", about.name);
                 self.report(
-                    Finding::error(&key.span, message)
+                    Finding::error(Code::NoRule, &key.span, message)
                         .hint("write the name of a result column after it, or delete the line"),
                 );
                 None
@@ -47,7 +51,7 @@ impl Checker<'_> {
             Content::Sequence(_) => {
                 let message = format!("the header `{}` cannot be filled by a list", about.name);
                 self.report(
-                    Finding::error(&value.span, message)
+                    Finding::error(Code::RuleAsList, &value.span, message)
                         .hint("for text made of several columns write `{ template: \"{{ A }} {{ B }}\" }`"),
                 );
                 None
@@ -66,7 +70,7 @@ impl Checker<'_> {
         if looks_like_value {
             let message = format!("`{text}` is read as the name of a result column");
             self.report(
-                Finding::error(&node.span, message)
+                Finding::error(Code::ValueAsColumn, &node.span, message)
                     .hint(format!("for the same text in every row write `{{ value: {text} }}`")),
             );
             return None;
@@ -81,17 +85,18 @@ impl Checker<'_> {
             default: None,
             send: Send::Always,
         };
-        Some(CheckedRule { rule, literal: Literal::Varies })
+        Some(CheckedRule { rule, literal: Literal::Varies, place: node.span.clone() })
     }
 
     fn column_name(&mut self, node: &Node, text: &str) -> Option<String> {
         let finding = if text.trim().is_empty() {
-            Finding::error(&node.span, "the name of a result column is blank").hint("to send nothing, delete the line")
+            Finding::error(Code::ColumnName, &node.span, "the name of a result column is blank")
+                .hint("to send nothing, delete the line")
         } else if text.contains("{{") || text.contains("{%") {
-            Finding::error(&node.span, "this is a template, not a result column")
+            Finding::error(Code::TemplateAsColumn, &node.span, "this is a template, not a result column")
                 .hint("write `{ template: \"{{ … }}\" }`")
         } else if text.contains(['\n', '\t']) {
-            Finding::error(&node.span, "the name of a result column holds a line break or a tab")
+            Finding::error(Code::ColumnName, &node.span, "the name of a result column holds a line break or a tab")
         } else {
             return Some(text.trim().to_owned());
         };
@@ -113,10 +118,11 @@ impl Checker<'_> {
             None => Some(None),
         };
         if let Some(Some((text, field))) = &default {
+            self.warn_reference(text, &field.node.span);
             self.check_literal(about, text, &field.node.span, "this `default`");
             if text.trim().is_empty() && about.presence == Presence::Mandatory {
                 let message = format!("the mandatory header `{}` cannot be blank", about.name);
-                self.report(Finding::error(&field.node.span, message));
+                self.report(Finding::error(Code::MandatoryBlank, &field.node.span, message));
             }
         }
         let default = default.map(|default| default.map(|(text, _)| text));
@@ -126,7 +132,7 @@ impl Checker<'_> {
             && let Some(field) = section.get("send")
         {
             let message = format!("the mandatory header `{}` must be sent always", about.name);
-            self.report(Finding::error(&field.node.span, message).hint("delete `send`"));
+            self.report(Finding::error(Code::MandatorySend, &field.node.span, message).hint("delete `send`"));
         }
         self.warn_password(about, send != Some(Send::Always), &key.span);
 
@@ -141,7 +147,7 @@ impl Checker<'_> {
             };
             let Some(looked_up) = looked_up else {
                 self.report(
-                    Finding::error(&field.node.span, "`lookup` has no entry for this value")
+                    Finding::error(Code::LookupWithoutEntry, &field.node.span, "`lookup` has no entry for this value")
                         .hint("add one, or `\"*\"` for any other"),
                 );
                 return None;
@@ -151,10 +157,13 @@ impl Checker<'_> {
                 constant = default.clone().unwrap_or_default();
             }
             self.check_constant(about, &constant, &field.node.span);
+            self.warn_reference(text, &field.node.span);
             literal = Literal::Constant(constant);
         }
         let rule = Rule { header, input, lookup, transforms, default, send: send? };
-        Some(CheckedRule { rule, literal })
+        let given = ["column", "template"].into_iter().find_map(|name| section.get(name));
+        let place = given.map_or_else(|| key.span.clone(), |field| field.node.span.clone());
+        Some(CheckedRule { rule, literal, place })
     }
 
     /// Exactly one of `column`, `value` and `template`.
@@ -166,13 +175,17 @@ impl Checker<'_> {
             [] if section.is_doubtful => return None,
             [] => {
                 let message = format!("the rule of `{}` needs one of `column`, `value` and `template`", about.name);
-                self.report(Finding::error(&key.span, message).hint("say where the value comes from: `column: NAME`"));
+                self.report(
+                    Finding::error(Code::NoInput, &key.span, message)
+                        .hint("say where the value comes from: `column: NAME`"),
+                );
                 return None;
             }
             [first, second, ..] => {
                 let message = format!("`{}` and `{}` exclude each other", first.key.name, second.key.name);
                 self.report(
-                    Finding::error(&second.key_span, message).hint("a header has one source: delete one of the two"),
+                    Finding::error(Code::ExclusiveKeys, &second.key_span, message)
+                        .hint("a header has one source: delete one of the two"),
                 );
                 return None;
             }
@@ -191,6 +204,7 @@ impl Checker<'_> {
                 if template.variables().is_empty() {
                     self.report(
                         Finding::warning(
+                            Code::TemplateWithoutColumn,
                             &field.node.span,
                             "the template names no result column, so every row gets the same text",
                         )
@@ -206,7 +220,7 @@ impl Checker<'_> {
                     String::new()
                 };
                 self.report(
-                    Finding::error(&field.node.span, format!("{error}{place}"))
+                    Finding::error(Code::Template, &field.node.span, format!("{error}{place}"))
                         .hint("columns stand in double braces: `\"{{ Year + 12 }}\"`; a column whose name holds spaces needs another one, by AS in the SQL"),
                 );
                 None
@@ -217,7 +231,10 @@ impl Checker<'_> {
     fn lookup(&mut self, field: &Field<'_>, about: &HeaderRule, outputs: &dyn Fn(&str) -> String) -> Option<Lookup> {
         let Content::Mapping(entries) = &field.node.content else {
             let message = format!("`lookup` must be a table, not {}", field.node.what());
-            self.report(Finding::error(&field.node.span, message).hint("write `{ Male: M, Female: F, \"*\": \"\" }`"));
+            self.report(
+                Finding::error(Code::NotATable, &field.node.span, message)
+                    .hint("write `{ Male: M, Female: F, \"*\": \"\" }`"),
+            );
             return None;
         };
         let mut lookup = Lookup::default();
@@ -229,7 +246,8 @@ impl Checker<'_> {
             if lookup.insert(from, to).is_err() {
                 let message = format!("`{from}` differs from an earlier entry only in case, and says another thing");
                 self.report(
-                    Finding::error(&key.span, message).hint("lookups have no regard to case: delete one of the two"),
+                    Finding::error(Code::LookupContradiction, &key.span, message)
+                        .hint("lookups have no regard to case: delete one of the two"),
                 );
                 is_right = false;
             }
@@ -240,7 +258,9 @@ impl Checker<'_> {
     fn transforms(&mut self, field: &Field<'_>) -> Option<Vec<Transform>> {
         let Content::Sequence(items) = &field.node.content else {
             let message = format!("`transform` must be a list, not {}", field.node.what());
-            self.report(Finding::error(&field.node.span, message).hint("write it in brackets: `[lower]`"));
+            self.report(
+                Finding::error(Code::NotAList, &field.node.span, message).hint("write it in brackets: `[lower]`"),
+            );
             return None;
         };
         let transforms: Vec<_> = items.iter().map(|item| self.transform(item)).collect();
@@ -262,12 +282,15 @@ impl Checker<'_> {
             };
         }
         let Content::Mapping(entries) = &item.content else {
-            self.report(Finding::error(&item.span, format!("a transform cannot be {}", item.what())).hint(TRANSFORMS));
+            self.report(
+                Finding::error(Code::Transform, &item.span, format!("a transform cannot be {}", item.what()))
+                    .hint(TRANSFORMS),
+            );
             return None;
         };
         let [(key, value)] = entries.as_slice() else {
             self.report(
-                Finding::error(&item.span, "one item of `transform` holds several")
+                Finding::error(Code::Transform, &item.span, "one item of `transform` holds several")
                     .hint("write each as an item of its own: `[{ first_of: \";\" }, lower]`"),
             );
             return None;
@@ -277,7 +300,7 @@ impl Checker<'_> {
                 let separator = self.raw_text(value, "first_of")?;
                 if separator.is_empty() {
                     self.report(
-                        Finding::error(&value.span, "the separator of `first_of` is blank")
+                        Finding::error(Code::Blank, &value.span, "the separator of `first_of` is blank")
                             .hint("write what stands between the parts: `first_of: \";\"`"),
                     );
                     return None;
@@ -287,7 +310,7 @@ impl Checker<'_> {
             "replace" => self.replace(key, value),
             word @ ("lower" | "upper" | "title" | "digits" | "strip_accents") => {
                 self.report(
-                    Finding::error(&key.span, format!("the transform `{word}` takes no value"))
+                    Finding::error(Code::Transform, &key.span, format!("the transform `{word}` takes no value"))
                         .hint(format!("write the word alone: `[{word}]`")),
                 );
                 None
@@ -332,14 +355,33 @@ impl Checker<'_> {
             "replace" => "write `{ replace: { pattern: '…', with: '…' } }`".to_owned(),
             _ => hint,
         };
-        self.report(Finding::error(span, message).hint(hint));
+        self.report(Finding::error(Code::UnknownTransform, span, message).hint(hint));
     }
 
     fn warn_password(&mut self, about: &HeaderRule, is_create: bool, span: &Range<usize>) {
         if about.kind == Kind::Password && !is_create {
             self.report(
-                Finding::warning(span, "every push sets the password again, also of patrons who changed theirs")
-                    .hint("write `password: { column: NAME, send: create }`"),
+                Finding::warning(
+                    Code::PasswordSentAlways,
+                    span,
+                    "every push sets the password again, also of patrons who changed theirs",
+                )
+                .hint("write `password: { column: NAME, send: create }`"),
+            );
+        }
+    }
+
+    /// Values are sent as they are written.
+    fn warn_reference(&mut self, text: &str, span: &Range<usize>) {
+        let inner = text.trim().strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
+        if inner.is_some_and(secret::looks_like_reference) {
+            self.report(
+                Finding::warning(
+                    Code::ReferenceNotReplaced,
+                    span,
+                    "references are not replaced here: Infiniti gets this as it is",
+                )
+                .hint("write the value itself; references are for `source`, `target` and `state`"),
             );
         }
     }
@@ -349,9 +391,13 @@ impl Checker<'_> {
         if about.unique != Unique::No && !text.trim().is_empty() {
             let message =
                 format!("every row would have the same `{}`, which must differ from patron to patron", about.name);
-            self.report(Finding::error(span, message).hint("name a result column instead"));
+            self.report(Finding::error(Code::ConstantOfUnique, span, message).hint("name a result column instead"));
         } else if about.presence == Presence::Mandatory && text.trim().is_empty() {
-            self.report(Finding::error(span, format!("the mandatory header `{}` cannot be blank", about.name)));
+            self.report(Finding::error(
+                Code::MandatoryBlank,
+                span,
+                format!("the mandatory header `{}` cannot be blank", about.name),
+            ));
         } else {
             self.check_literal(about, text, span, "this `value`");
         }
@@ -366,7 +412,7 @@ impl Checker<'_> {
             Ok(()) => true,
             Err(rule) => {
                 let message = format!("{origin} is not right for the header `{}`", about.name);
-                self.report(Finding::error(span, message).hint(rule));
+                self.report(Finding::error(Code::ValueOfHeader, span, message).hint(rule));
                 false
             }
         }
@@ -379,11 +425,11 @@ pub(super) fn regex_error(span: &Range<usize>, error: &regex::Error) -> Finding 
     // The library draws the pattern over several lines; its last one says what is wrong.
     let reason = error.to_string();
     let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-    Finding::error(span, format!("the regular expression is not right: {reason}"))
+    Finding::error(Code::RegularExpression, span, format!("the regular expression is not right: {reason}"))
         .hint("put a backslash before a sign that stands for itself, and the whole in single quotes: `'\\(.*\\)'`")
 }
 
-fn transformed(transforms: &[Transform], text: &str) -> String {
+pub(super) fn transformed(transforms: &[Transform], text: &str) -> String {
     transforms.iter().fold(text.to_owned(), |text, transform| {
         let mut out = String::new();
         transform.apply(&text, &mut out);

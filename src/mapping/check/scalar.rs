@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use super::Checker;
 use super::section::{Field, Section};
 use crate::mapping::Limit;
+use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys::{self, Kind};
 use crate::mapping::secret;
@@ -23,7 +24,7 @@ impl Checker<'_> {
         {
             let message = format!("`{}` holds a control character: `\\` in double quotes starts an escape", field.path);
             let hint = "use single quotes, in which a backslash is a backslash: `'C:\\data\\file'`";
-            self.report(Finding::error(&field.node.span, message).hint(hint));
+            self.report(Finding::error(Code::ControlCharacter, &field.node.span, message).hint(hint));
             return None;
         }
         Some(text)
@@ -35,21 +36,25 @@ impl Checker<'_> {
             Content::Scalar { text, style } => {
                 if *style == Style::Plain && text.starts_with(['“', '”', '‘', '’', '„']) {
                     let message = "curly quotes, as Word makes them, are no quotes in YAML";
-                    self.report(Finding::error(&node.span, message).hint("type straight quotes instead: `'` or `\"`"));
+                    self.report(
+                        Finding::error(Code::CurlyQuotes, &node.span, message)
+                            .hint("type straight quotes instead: `'` or `\"`"),
+                    );
                     return None;
                 }
                 Some(text)
             }
             Content::Null => {
                 self.report(
-                    Finding::error(&node.span, format!("`{name}` has no value")).hint("for a blank write `\"\"`"),
+                    Finding::error(Code::NoValue, &node.span, format!("`{name}` has no value"))
+                        .hint("for a blank write `\"\"`"),
                 );
                 None
             }
             Content::Sequence(_) | Content::Mapping(_) => {
                 let message = format!("`{name}` must be a text, not {}", node.what());
                 let hint = "put a text that begins with `{` or `[` in quotes: `\"{{ Year }}\"`";
-                self.report(Finding::error(&node.span, message).hint(hint));
+                self.report(Finding::error(Code::NotAText, &node.span, message).hint(hint));
                 None
             }
         }
@@ -81,6 +86,7 @@ impl Checker<'_> {
         {
             self.report(
                 Finding::warning(
+                    Code::CutByComment,
                     &field.node.span,
                     format!("`{}` ends before the ` #`, which starts a comment", field.path),
                 )
@@ -96,7 +102,7 @@ impl Checker<'_> {
                 Some(())
             }
             Err(fault) => {
-                let finding = Finding { hint: fault.hint, ..Finding::error(span, fault.message) };
+                let finding = Finding { hint: fault.hint, ..Finding::error(Code::Reference, span, fault.message) };
                 self.report(finding);
                 None
             }
@@ -110,7 +116,7 @@ impl Checker<'_> {
             "false" | "no" => Some(false),
             _ => {
                 let message = format!("`{}` must be `true` or `false`", section.shape.path_of(name));
-                self.report(Finding::error(&span, message));
+                self.report(Finding::error(Code::NotASwitch, &span, message));
                 None
             }
         }
@@ -124,7 +130,10 @@ impl Checker<'_> {
             Ok(count) if (least..=most).contains(&count) => Some(count),
             _ => {
                 let message = format!("`{}` must be {}", section.shape.path_of(name), kind.words());
-                self.report(Finding::error(&span, message).hint("write digits only, without points, commas or spaces"));
+                self.report(
+                    Finding::error(Code::Count, &span, message)
+                        .hint("write digits only, without points, commas or spaces"),
+                );
                 None
             }
         }
@@ -149,7 +158,7 @@ impl Checker<'_> {
             (_, true) => "write it like `36h`, `7d` or `1d12h`".to_owned(),
         };
         let message = format!("`{}` must be {}", section.shape.path_of(name), kind.words());
-        self.report(Finding::error(&span, message).hint(hint));
+        self.report(Finding::error(Code::Duration, &span, message).hint(hint));
         None
     }
 
@@ -159,11 +168,15 @@ impl Checker<'_> {
         let date = text.parse::<Date>().ok().filter(|_| is_like_date(text));
         if date.is_none() {
             let finding = if is_like_date(text) {
-                Finding::error(&field.node.span, format!("`{}`: the calendar has no `{text}`", field.path))
+                Finding::error(Code::Date, &field.node.span, format!("`{}`: the calendar has no `{text}`", field.path))
                     .hint("write year, month and day: `2026-12-10`")
             } else {
-                Finding::error(&field.node.span, format!("`{}` must be a day, written year first", field.path))
-                    .hint("write it like `2026-12-10`")
+                Finding::error(
+                    Code::Date,
+                    &field.node.span,
+                    format!("`{}` must be a day, written year first", field.path),
+                )
+                .hint("write it like `2026-12-10`")
             };
             self.report(finding);
         }
@@ -180,7 +193,7 @@ impl Checker<'_> {
         };
         if limit.is_none() {
             let message = format!("`{}` must be a count or per cent from 0 to 100", section.shape.path_of(name));
-            self.report(Finding::error(&span, message).hint("write it like `20` or `5%`"));
+            self.report(Finding::error(Code::Limit, &span, message).hint("write it like `20` or `5%`"));
         }
         limit
     }
@@ -192,7 +205,11 @@ impl Checker<'_> {
         let found = words.iter().copied().find(|word| word.eq_ignore_ascii_case(text));
         if found.is_none() {
             let listed: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-            let finding = Finding::error(&span, format!("`{text}` is no value of `{}`", section.shape.path_of(name)));
+            let finding = Finding::error(
+                Code::UnknownWord,
+                &span,
+                format!("`{text}` is no value of `{}`", section.shape.path_of(name)),
+            );
             self.report(finding.hint(match keys::nearest(text, words.iter().copied()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!("write {}", listed.join(" or ")),
@@ -219,7 +236,7 @@ impl Checker<'_> {
 
 pub(super) fn missing_file(span: &Range<usize>, name: &str, path: &Path) -> Finding {
     let what = if path.is_dir() { "is a folder" } else { "does not exist" };
-    Finding::error(span, format!("the file of `{name}`, `{}`, {what}", path.display()))
+    Finding::error(Code::MissingFile, span, format!("the file of `{name}`, `{}`, {what}", path.display()))
         .hint("a path is relative to the mapping's folder")
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Checker;
+use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys::{self, Key, Shape};
 use crate::mapping::yaml::{Content, Node};
@@ -43,9 +44,15 @@ impl Checker<'_> {
             let keys: Vec<&str> = shape.keys.iter().map(|key| key.name).take(3).collect();
             let more = if shape.keys.len() > keys.len() { ", …" } else { "" };
             self.report(
-                Finding::error(&node.span, format!("{name} must be a group of keys, not {}", node.what())).hint(
-                    format!("write its keys below it, indented, each as `key: value`: `{}`{more}", keys.join("`, `")),
-                ),
+                Finding::error(
+                    Code::NotAGroup,
+                    &node.span,
+                    format!("{name} must be a group of keys, not {}", node.what()),
+                )
+                .hint(format!(
+                    "write its keys below it, indented, each as `key: value`: `{}`{more}",
+                    keys.join("`, `")
+                )),
             );
             return None;
         };
@@ -65,7 +72,7 @@ impl Checker<'_> {
                 } else {
                     "write it after the colon, or delete the line"
                 };
-                self.report(Finding::error(&key_node.span, format!("`{path}` has no value")).hint(hint));
+                self.report(Finding::error(Code::NoValue, &key_node.span, format!("`{path}` has no value")).hint(hint));
                 continue;
             }
             fields.push(Field { key, key_span: key_node.span.clone(), node: value, path });
@@ -74,7 +81,7 @@ impl Checker<'_> {
             let is_written = entries.iter().any(|(written, _)| written.text() == Some(key.name));
             if !is_written && !meant.contains(&key.name) {
                 self.report(
-                    Finding::error(at, format!("`{}` is missing", shape.path_of(key.name)))
+                    Finding::error(Code::MissingKey, at, format!("`{}` is missing", shape.path_of(key.name)))
                         .hint(format!("add `{}`: {}", key.name, key.about)),
                 );
             }
@@ -86,7 +93,7 @@ impl Checker<'_> {
     fn unknown_key(&mut self, shape: &'static Shape, name: &str, span: &Range<usize>) -> Option<&'static str> {
         let place = if shape.path.is_empty() { String::new() } else { format!(" in {}", whose(shape)) };
         if shape.later.contains(&name) {
-            let finding = Finding::error(span, format!("`{name}`{place} is not in this version yet"));
+            let finding = Finding::error(Code::LaterKey, span, format!("`{name}`{place} is not in this version yet"));
             self.report(finding.hint("delete it; this version of sispush does not do it"));
             return None;
         }
@@ -104,7 +111,7 @@ impl Checker<'_> {
             let keys: Vec<_> = shape.keys.iter().map(|key| format!("`{}`", key.name)).collect();
             format!("the keys here are {}", keys.join(", "))
         };
-        self.report(Finding::error(span, format!("unknown key `{name}`{place}")).hint(hint));
+        self.report(Finding::error(Code::UnknownKey, span, format!("unknown key `{name}`{place}")).hint(hint));
         nearest
     }
 }

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use super::section::{Field, Section};
 use super::{Checker, is_literal};
+use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
 use crate::mapping::secret;
@@ -19,7 +20,7 @@ impl Checker<'_> {
             let message =
                 "`mode: delta` compares with what Infiniti has accepted, and `state: none` keeps nothing of it";
             let hint = "delete `state: none`, or write `mode: full`";
-            self.report(Finding::error(&field.node.span, message).hint(hint));
+            self.report(Finding::error(Code::StateNone, &field.node.span, message).hint(hint));
         }
         Some(mode)
     }
@@ -37,12 +38,14 @@ impl Checker<'_> {
             Some(Mode::Delta) | None => {}
             Some(Mode::Full) if has_state => {
                 let message = "`full_every` does nothing in `mode: full`: every push sends everybody";
-                self.report(Finding::warning(&field.key_span, message).hint("delete it, or write `mode: delta`"));
+                self.report(
+                    Finding::warning(Code::IdleKey, &field.key_span, message).hint("delete it, or write `mode: delta`"),
+                );
             }
             Some(Mode::Full) => {
                 let message = "`full_every` counts from the last full push, and `state: none` keeps nothing of it";
                 let hint = "delete it: every push sends everybody";
-                self.report(Finding::error(&field.key_span, message).hint(hint));
+                self.report(Finding::error(Code::StateNone, &field.key_span, message).hint(hint));
             }
         }
         full_every
@@ -61,14 +64,14 @@ impl Checker<'_> {
         if let (LeaverAction::Deactivate, false, Some(field)) = (action, has_state, section.get("action")) {
             let message = "leavers are those whom Infiniti has accepted before, and `state: none` keeps nothing of it";
             let hint = "delete `state: none`, or write `action: ignore`";
-            self.report(Finding::error(&field.node.span, message).hint(hint));
+            self.report(Finding::error(Code::StateNone, &field.node.span, message).hint(hint));
         }
         if action != LeaverAction::Deactivate
             && let Some(after) = section.get("after")
         {
             let message = "`leavers.after` does nothing unless leavers are deactivated";
             let hint = "delete it, or write `action: deactivate`";
-            self.report(Finding::warning(&after.key_span, message).hint(hint));
+            self.report(Finding::warning(Code::IdleKey, &after.key_span, message).hint(hint));
         }
         Some(Leavers { action, after: after? })
     }
@@ -78,7 +81,7 @@ impl Checker<'_> {
         let Content::Sequence(items) = &field.node.content else {
             let message = format!("`hold` must be a list, not {}", field.node.what());
             self.report(
-                Finding::error(&field.key_span, message)
+                Finding::error(Code::NotAList, &field.key_span, message)
                     .hint("begin each with a dash: `- { from: 2026-12-10, until: 2027-01-28, reason: year rollover }`"),
             );
             return None;
@@ -94,7 +97,8 @@ impl Checker<'_> {
             {
                 let message = format!("`hold.until` is before `hold.from`: {until} comes before {from}");
                 self.report(
-                    Finding::error(&field.node.span, message).hint("write the last day on which nothing is sent"),
+                    Finding::error(Code::HoldOrder, &field.node.span, message)
+                        .hint("write the last day on which nothing is sent"),
                 );
             }
             if let (Some(from), Some(until), Some(reason)) = (from, until, reason) {
@@ -108,7 +112,7 @@ impl Checker<'_> {
         let reason = self.text(field)?.trim();
         if reason.is_empty() {
             self.report(
-                Finding::error(&field.node.span, format!("`{}` is blank", field.path))
+                Finding::error(Code::Blank, &field.node.span, format!("`{}` is blank", field.path))
                     .hint("say why nothing is sent, such as `year rollover`"),
             );
             return None;
@@ -122,7 +126,10 @@ impl Checker<'_> {
         let state = match StateLocation::parse(text, "".as_ref()) {
             Ok(state) => state,
             Err(error) => {
-                self.report(Finding { hint: error.hint, ..Finding::error(&field.node.span, error.message) });
+                self.report(Finding {
+                    hint: error.hint,
+                    ..Finding::error(Code::State, &field.node.span, error.message)
+                });
                 return None;
             }
         };
@@ -136,7 +143,10 @@ impl Checker<'_> {
                 let path = self.folder.join(file);
                 if secret::references(text).next().is_none() && path.is_dir() {
                     let message = format!("the file of `state`, `{}`, is a folder", path.display());
-                    self.report(Finding::error(&field.node.span, message).hint("add the name of a file: `state.db`"));
+                    self.report(
+                        Finding::error(Code::State, &field.node.span, message)
+                            .hint("add the name of a file: `state.db`"),
+                    );
                 }
             }
             StateLocation::Default | StateLocation::None => {}
