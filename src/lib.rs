@@ -8,7 +8,7 @@
 //! Invariants:
 //! - `mapping`, `infiniti::patron`, `infiniti::payload`, `state::layer` and `sync::plan` do no I/O (but for reading the
 //!   mapping's own files) and read no clock.
-//! - Nothing leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
+//! - No patron leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
 //! - Only `cli::output` prints; only `main` exits.
 //! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt. Before a batch leaves,
 //!   the state says that its outcome is unknown.
@@ -22,4 +22,4 @@ pub mod ops;
 pub mod source;
 pub mod state;
 pub mod sync;
-mod tls;
+pub mod tls;

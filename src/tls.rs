@@ -1,22 +1,47 @@
-//! Who signed the certificate that a server shows. For messages only: schools sit behind proxies that inspect TLS, and
-//! the name of such a proxy's authority is what a technician must look for.
+//! What a server's certificate says of itself: who signed it, for whom, until when. For messages only: schools sit behind
+//! proxies that inspect TLS, and the name of such a proxy's authority is what a technician must look for.
+//!
+//! Read by hand: five fields of a format that has not changed in thirty years are less than what a parser brings along.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// The longest name that is told, in characters.
 const NAME_MAX: usize = 100;
 
-/// A witness of a handshake: it notes who signed the certificate that is shown, and then refuses it, whatever it is. So
+/// What a server's certificate says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The authority that the shown chain ends in: its common name, else its organisation.
+    pub authority: Option<String>,
+    /// All names of those who signed the chain, organisations too: what a product is known by.
+    pub signers: Vec<String>,
+    /// The common name of its owner, else the organisation.
+    pub subject: Option<String>,
+    /// The hosts that it is for.
+    pub hosts: Vec<String>,
+    /// Until when it is valid.
+    pub until: Option<Timestamp>,
+    /// Whether it signed itself.
+    pub is_self_signed: bool,
+    /// Whether the chain ends in an authority that the browsers' makers trust.
+    pub is_public: bool,
+}
+
+/// A witness of a handshake: it notes the certificate that is shown, and then refuses it, whatever it is. So
 /// nothing but the handshake ever crosses a connection that it watches.
 #[derive(Debug)]
 pub(crate) struct Witness {
     provider: Arc<CryptoProvider>,
-    issuer: Mutex<Option<String>>,
+    shown: Mutex<Option<Certificate>>,
 }
 
 impl Witness {
@@ -26,7 +51,7 @@ impl Witness {
     /// If the cryptographic provider knows no version of TLS.
     pub(crate) fn new() -> Result<(Arc<Self>, ClientConfig), Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let witness = Arc::new(Self { provider: Arc::clone(&provider), issuer: Mutex::new(None) });
+        let witness = Arc::new(Self { provider: Arc::clone(&provider), shown: Mutex::new(None) });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
@@ -35,9 +60,28 @@ impl Witness {
         Ok((witness, config))
     }
 
-    /// The authority's name, once a handshake was seen.
-    pub(crate) fn issuer(&self) -> Option<String> {
-        self.issuer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The certificate, once a handshake was seen.
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the chain ends in one of the authorities that Mozilla trusts. Name and time are beside the point.
+    fn is_public(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build();
+        verifier.is_ok_and(|verifier| match verifier.verify_server_cert(leaf, others, name, &[], UnixTime::now()) {
+            Ok(_) => true,
+            Err(Error::InvalidCertificate(error)) => matches!(
+                error,
+                CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. }
+                    | CertificateError::Expired
+                    | CertificateError::ExpiredContext { .. }
+                    | CertificateError::NotValidYet
+                    | CertificateError::NotValidYetContext { .. }
+            ),
+            Err(_) => false,
+        })
     }
 }
 
@@ -46,13 +90,24 @@ impl ServerCertVerifier for Witness {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        name: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The top of the chain names the authority that would have to be trusted.
-        let issuer = intermediates.last().and_then(|top| issuer_of(top)).or_else(|| issuer_of(end_entity));
-        *self.issuer.lock().unwrap_or_else(PoisonError::into_inner) = issuer;
+        let fields = Fields::of(end_entity);
+        let issuers: Vec<Name> =
+            intermediates.iter().rev().chain([end_entity]).filter_map(|one| Some(Fields::of(one)?.issuer)).collect();
+        let certificate = Certificate {
+            // The top of the chain names the authority that would have to be trusted.
+            authority: issuers.iter().find_map(|issuer| issuer.shown().map(str::to_owned)),
+            signers: issuers.into_iter().flat_map(|issuer| [issuer.common, issuer.organisation]).flatten().collect(),
+            subject: fields.as_ref().and_then(|fields| fields.subject.shown().map(str::to_owned)),
+            hosts: fields.as_ref().map(|fields| fields.hosts.clone()).unwrap_or_default(),
+            until: fields.as_ref().and_then(|fields| fields.until),
+            is_self_signed: fields.as_ref().is_some_and(|fields| fields.is_self_signed),
+            is_public: self.is_public(end_entity, intermediates, name),
+        };
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
         Err(CertificateError::UnknownIssuer.into())
     }
 
@@ -79,37 +134,145 @@ impl ServerCertVerifier for Witness {
     }
 }
 
-/// The name of the authority that signed a certificate (X.509 as DER): its common name, else its organisation.
-pub(crate) fn issuer_of(certificate: &[u8]) -> Option<String> {
-    const VERSION: u8 = 0xa0;
-    const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
-    const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
-    // RFC 5280, 4.1: Certificate { tbsCertificate { [0] version, serialNumber, signature, issuer, … }, … }
-    let (certificate, _) = take(certificate, SEQUENCE)?;
-    let (mut fields, _) = take(certificate, SEQUENCE)?;
-    if fields.first() == Some(&VERSION) {
-        fields = take(fields, VERSION)?.1;
-    }
-    let (_, fields) = take(fields, INTEGER)?;
-    let (_, fields) = take(fields, SEQUENCE)?;
-    let (mut names, _) = take(fields, SEQUENCE)?;
-    let mut organisation = None;
-    while !names.is_empty() {
-        let (mut set, rest) = take(names, SET)?;
-        names = rest;
-        while !set.is_empty() {
-            let (attribute, rest) = take(set, SEQUENCE)?;
-            set = rest;
-            let (kind, value) = take(attribute, OBJECT_IDENTIFIER)?;
-            if kind == COMMON_NAME {
-                return text(value);
-            }
-            if kind == ORGANISATION {
-                organisation = text(value);
+/// The name of an authority or an owner.
+#[derive(Debug, Default)]
+struct Name {
+    common: Option<String>,
+    organisation: Option<String>,
+}
+
+impl Name {
+    /// From a sequence of attributes, in sets.
+    fn of(mut names: &[u8]) -> Option<Self> {
+        const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+        const ORGANISATION: &[u8] = &[0x55, 0x04, 0x0a];
+        let mut name = Self::default();
+        while !names.is_empty() {
+            let (mut set, rest) = take(names, SET)?;
+            names = rest;
+            while !set.is_empty() {
+                let (attribute, rest) = take(set, SEQUENCE)?;
+                set = rest;
+                let (kind, value) = take(attribute, OBJECT_IDENTIFIER)?;
+                match kind {
+                    COMMON_NAME if name.common.is_none() => name.common = text(value),
+                    ORGANISATION => name.organisation = text(value),
+                    _ => {}
+                }
             }
         }
+        Some(name)
     }
-    organisation
+
+    fn shown(&self) -> Option<&str> {
+        self.common.as_deref().or(self.organisation.as_deref())
+    }
+}
+
+/// The fields of a certificate (X.509 as DER) that people ask for.
+#[derive(Debug)]
+struct Fields {
+    issuer: Name,
+    subject: Name,
+    is_self_signed: bool,
+    until: Option<Timestamp>,
+    hosts: Vec<String>,
+}
+
+impl Fields {
+    fn of(certificate: &[u8]) -> Option<Self> {
+        const VERSION: u8 = 0xa0;
+        // RFC 5280, 4.1: Certificate { tbsCertificate { [0] version, serialNumber, signature, issuer, validity, subject,
+        // subjectPublicKeyInfo, …, [3] extensions }, … }
+        let (certificate, _) = take(certificate, SEQUENCE)?;
+        let (mut fields, _) = take(certificate, SEQUENCE)?;
+        if fields.first() == Some(&VERSION) {
+            fields = take(fields, VERSION)?.1;
+        }
+        let (_, fields) = take(fields, INTEGER)?;
+        let (_, fields) = take(fields, SEQUENCE)?;
+        let (issuer, fields) = take(fields, SEQUENCE)?;
+        let (validity, fields) = take(fields, SEQUENCE)?;
+        let (subject, fields) = take(fields, SEQUENCE)?;
+        Some(Self {
+            issuer: Name::of(issuer)?,
+            subject: Name::of(subject)?,
+            is_self_signed: issuer == subject,
+            until: end_of(validity),
+            hosts: hosts_in(fields).unwrap_or_default(),
+        })
+    }
+}
+
+/// The later end of a validity: two times, each in one of two forms (RFC 5280, 4.1.2.5).
+fn end_of(validity: &[u8]) -> Option<Timestamp> {
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    let one = |der| take(der, UTC_TIME).or_else(|| take(der, GENERALIZED_TIME));
+    let (_, rest) = one(validity)?;
+    let tag = *rest.first()?;
+    let text = std::str::from_utf8(one(rest)?.0).ok()?;
+    // Two digits of a year: up to 49 they are of this century.
+    let century = match (tag, text.get(..2)?) {
+        (UTC_TIME, year) if year < "50" => "20",
+        (UTC_TIME, _) => "19",
+        _ => "",
+    };
+    let time = DateTime::strptime("%Y%m%d%H%M%SZ", format!("{century}{text}")).ok()?;
+    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// The names of hosts and addresses among the alternative names (RFC 5280, 4.2.1.6).
+fn hosts_in(after_subject: &[u8]) -> Option<Vec<String>> {
+    const EXTENSIONS: u8 = 0xa3;
+    const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+    const BOOLEAN: u8 = 0x01;
+    const OCTET_STRING: u8 = 0x04;
+    const DNS_NAME: u8 = 0x82;
+    const ADDRESS: u8 = 0x87;
+    let (_, mut fields) = take(after_subject, SEQUENCE)?;
+    // Two unique identifiers may come first; nobody uses them.
+    while *fields.first()? != EXTENSIONS {
+        fields = take(fields, *fields.first()?)?.1;
+    }
+    let (mut extensions, _) = take(take(fields, EXTENSIONS)?.0, SEQUENCE)?;
+    while !extensions.is_empty() {
+        let (extension, rest) = take(extensions, SEQUENCE)?;
+        extensions = rest;
+        let (kind, mut value) = take(extension, OBJECT_IDENTIFIER)?;
+        if kind != ALTERNATIVE_NAMES {
+            continue;
+        }
+        if value.first() == Some(&BOOLEAN) {
+            value = take(value, BOOLEAN)?.1;
+        }
+        let (mut names, _) = take(take(value, OCTET_STRING)?.0, SEQUENCE)?;
+        let mut hosts = Vec::new();
+        while let Some(tag) = names.first() {
+            let (name, rest) = take(names, *tag)?;
+            names = rest;
+            match *tag {
+                DNS_NAME => hosts.extend(printable(&String::from_utf8_lossy(name))),
+                ADDRESS => hosts.extend(address(name)),
+                _ => {}
+            }
+        }
+        return Some(hosts);
+    }
+    None
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        return Some(std::net::IpAddr::from(bytes).to_string());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|bytes| std::net::IpAddr::from(bytes).to_string())
+}
+
+/// The name of the authority that signed a certificate (X.509 as DER): its common name, else its organisation.
+#[cfg(test)]
+fn issuer_of(certificate: &[u8]) -> Option<String> {
+    Fields::of(certificate)?.issuer.shown().map(str::to_owned)
 }
 
 const INTEGER: u8 = 0x02;
@@ -150,6 +313,10 @@ fn text(value: &[u8]) -> Option<String> {
         T61_STRING => content.iter().map(|byte| char::from(*byte)).collect(),
         _ => String::from_utf8_lossy(content).into_owned(),
     };
+    printable(&text)
+}
+
+fn printable(text: &str) -> Option<String> {
     let shown: String = text.trim().chars().filter(|c| !c.is_control() && *c != '`').take(NAME_MAX).collect();
     (!shown.is_empty()).then_some(shown)
 }
@@ -182,6 +349,22 @@ mod tests {
             issuer_of(&signed_by(&[(DnType::CommonName, "Schülerfilter\u{7}`")])).as_deref(),
             Some("Schülerfilter")
         );
+    }
+
+    #[test]
+    fn subject_hosts_and_end_are_read() {
+        for (year, expected) in [(2031, "2031-03-04T00:00:00Z"), (2055, "2055-03-04T00:00:00Z")] {
+            let mut params = CertificateParams::new(vec!["sis.example".to_owned(), "10.1.2.3".to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, "SIS");
+            params.not_after = rcgen::date_time_ymd(year, 3, 4);
+            let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+            let fields = Fields::of(&der).unwrap();
+            assert_eq!(fields.subject.shown(), Some("SIS"));
+            assert_eq!(fields.hosts, ["sis.example", "10.1.2.3"]);
+            assert_eq!(fields.until.unwrap().to_string(), expected);
+            assert!(fields.is_self_signed);
+        }
+        assert!(!Fields::of(&signed_by(&[(DnType::CommonName, "School Filter CA")])).unwrap().is_self_signed);
     }
 
     #[test]

@@ -748,6 +748,13 @@ async fn a_real_server() {
         let error = failure(&connection, query).await;
         assert!(error.to_string().contains(expected), "{error}");
     }
+    // What `doctor` asks. No real server has seen it yet but here.
+    let facts = sispush::source::probe::facts(connection.engine).unwrap();
+    for question in [facts.version, facts.encoding, facts.writing.unwrap(), facts.now.unwrap()] {
+        let (columns, rows) = read(&connection, question).await.unwrap();
+        assert!(columns.iter().all(|column| !column.name.is_empty()), "{question}");
+        assert!(question.contains("IS_SRVROLEMEMBER") || !rows[0][0].is_empty(), "{question}");
+    }
     let mut wrong = connection.clone();
     wrong.password = Some(SecretString::from("wrong"));
     assert!(matches!(failure(&wrong, "SELECT 1 AS a").await, SourceError::LoginRefused { .. }));

@@ -5,6 +5,7 @@
 //! default, because the first import may still be running.
 
 mod connect;
+mod probe;
 mod receipt;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use futures_util::stream;
 use jiff::Timestamp;
 use reqwest::header;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Body, Client, redirect};
+use reqwest::{Body, Client};
 use rustls::CertificateError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -28,8 +29,8 @@ use super::answer::{Answer, Doubt, Outcomes, Verdict, judge};
 use super::contract::Contract;
 pub use super::error::TargetError;
 use crate::mapping::{Proxy, TargetSettings};
-use crate::tls::Witness;
-use connect::{CONNECT_TIMEOUT, NameFailure, Resolver, builder, causes, copy, io_source, proxy_for, with_proxy};
+use connect::{NameFailure, builder, causes, copy, io_source, proxy_for};
+pub use probe::Way;
 pub use receipt::Receipt;
 
 /// The longest answer that is read. A million rows, each failing with a long reason, fit.
@@ -283,7 +284,7 @@ impl Target {
         let rustls::Error::InvalidCertificate(reason) = &source else {
             return TargetError::Tls { host, source };
         };
-        let issuer = Box::pin(self.issuer()).await;
+        let issuer = Box::pin(self.certificate()).await.and_then(|certificate| certificate.authority);
         match reason {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 TargetError::OtherName { host, issuer, source }
@@ -294,26 +295,6 @@ impl Target {
             | CertificateError::NotValidYetContext { .. } => TargetError::OutOfDate { host, issuer, source },
             _ => TargetError::Untrusted { host, issuer, source },
         }
-    }
-
-    /// Who signed the certificate that is shown on this way, through the proxy if there is one. The second connection
-    /// carries a handshake that is refused, and nothing else.
-    async fn issuer(&self) -> Option<String> {
-        let (witness, config) = Witness::new().ok()?;
-        let client = with_proxy(Client::builder(), &self.proxy)
-            .ok()?
-            .tls_backend_preconfigured(config)
-            .dns_resolver(Resolver)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CONNECT_TIMEOUT)
-            .build()
-            .ok()?;
-        let mut url = self.url.clone();
-        url.set_path("/");
-        // Always an error: the witness refuses every certificate.
-        drop(client.head(url).send().await);
-        witness.issuer()
     }
 }
 

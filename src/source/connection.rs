@@ -137,6 +137,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether the connection stays on this machine.
+    pub fn is_local(&self) -> bool {
+        self.engine == Engine::Sqlite || self.socket.is_some() || is_loopback(&self.host)
+    }
+
     /// A name of the place in one line, for people and logs: `mssql://sis.example.local/Synergetic`. Holds neither a
     /// password nor a username.
     pub fn describe(&self) -> String {

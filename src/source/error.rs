@@ -206,6 +206,8 @@ impl SourceError {
             Self::Unreachable { .. } => "is the server running, is the port right, and does a firewall between let this machine through?".into(),
             Self::InstanceUnknown { .. } => "check the instance's name and that the SQL Server Browser runs and UDP port 1434 is open; or give the port in `source.url` instead of the instance".into(),
             Self::Tls { issuer: Some(issuer), .. } => format!("the certificate was signed by `{issuer}`; if that is right, save that authority's certificate as a PEM file and name it in `source.ca_file`").into(),
+            // rustls' own word.
+            Self::Tls { issuer: None, reason, .. } if reason.contains("xpired") => "the certificate's time is over: have it renewed; if its end is still to come, check the date and time of this machine".into(),
             Self::Tls { issuer: None, .. } => "name the authority that signed the server's certificate in `source.ca_file`, or choose another level of `source.encryption`".into(),
             Self::LoginRefused { .. } => "check `source.username` and `source.password` of the mapping, and that the login may open the database".into(),
             Self::DatabaseMissing { .. } => "check the database in `source.url`".into(),

@@ -1,5 +1,5 @@
-//! Who signed the certificate that a server shows: the first question when it is not trusted, and one that drivers do not
-//! answer. Asked by a handshake of its own that ends with the certificate; nothing else is sent.
+//! Which certificate a server shows, and who signed it: the first question when it is not trusted, and one that drivers do
+//! not answer. Asked by a handshake of its own that ends with the certificate; nothing else is sent.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::SourceError;
-use crate::tls::Witness;
+use crate::tls::{Certificate, Witness};
 
 /// What comes before the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +36,17 @@ pub(super) async fn complete(mut error: SourceError, host: &str, port: u16, open
     if let SourceError::Tls { issuer, reason, .. } = &mut error
         && ["UnknownIssuer", "CaUsedAsEndEntity"].iter().any(|word| reason.contains(word))
     {
-        *issuer = of_server(host, port, opening).await;
+        *issuer = certificate(host, port, opening).await.and_then(|certificate| certificate.authority);
     }
     error
 }
 
-/// The name of the authority that the shown chain ends in; `None` if that cannot be found out.
-async fn of_server(host: &str, port: u16, opening: Opening) -> Option<String> {
+/// The certificate that a server shows; `None` if it shows none, or if that cannot be found out.
+pub(super) async fn certificate(host: &str, port: u16, opening: Opening) -> Option<Certificate> {
     tokio::time::timeout(LIMIT, ask(host, port, opening)).await.ok()?.ok()?
 }
 
-async fn ask(host: &str, port: u16, opening: Opening) -> io::Result<Option<String>> {
+async fn ask(host: &str, port: u16, opening: Opening) -> io::Result<Option<Certificate>> {
     let (witness, mut config) = Witness::new().map_err(io::Error::other)?;
     if opening == Opening::Strict {
         config.alpn_protocols = vec![b"tds/8.0".to_vec()];
@@ -85,7 +85,7 @@ async fn ask(host: &str, port: u16, opening: Opening) -> io::Result<Option<Strin
             tls.read_tls(&mut received)?;
             // The refusal of our own verifier ends the handshake.
             if tls.process_new_packets().is_err() {
-                return Ok(witness.issuer());
+                return Ok(witness.certificate());
             }
         }
     }
@@ -98,7 +98,7 @@ async fn open(stream: &mut TcpStream, opening: Opening) -> io::Result<bool> {
         Opening::Strict => Ok(true),
         Opening::Packets => {
             write_packet(stream, &PRELOGIN).await?;
-            read_packet(stream).await.map(|_| true)
+            Ok(offers_tls(&read_packet(stream).await?))
         }
         Opening::Postgres => {
             stream.write_all(&POSTGRES_SSL_REQUEST).await?;
@@ -109,6 +109,11 @@ async fn open(stream: &mut TcpStream, opening: Opening) -> io::Result<bool> {
             stream.read_exact(&mut head).await?;
             let mut greeting = vec![0; usize::from(u16::from_le_bytes([head[0], head[1]]))];
             stream.read_exact(&mut greeting).await?;
+            // After the version: the thread's number, eight bytes of salt and one of nothing, then what the server can.
+            let version = greeting.iter().skip(1).position(|byte| *byte == 0).map_or(0, |length| length + 2);
+            if greeting.get(version + 14).is_some_and(|capabilities| capabilities & MYSQL_TLS == 0) {
+                return Ok(false);
+            }
             stream.write_all(&[&MYSQL_SSL_REQUEST[..], &[0; 23]].concat()).await?;
             Ok(true)
         }
@@ -119,8 +124,19 @@ async fn open(stream: &mut TcpStream, opening: Opening) -> io::Result<bool> {
 const POSTGRES_SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F];
 /// 32 bytes as packet 1: the capabilities 4.1 protocol, TLS and secure login; packets up to 16 MiB; UTF-8. Then zeros.
 const MYSQL_SSL_REQUEST: [u8; 13] = [32, 0, 0, 1, 0x01, 0x8A, 0, 0, 0, 0, 0, 1, 45];
+/// Of the capabilities, TLS; in their second byte.
+const MYSQL_TLS: u8 = 0x08;
 /// Version 0, encryption on.
 const PRELOGIN: [u8; 18] = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xFF, 0, 0, 0, 0, 0, 0, 1];
+
+/// Whether the answer to a prelogin (MS-TDS 2.2.6.5) has encryption of any kind.
+fn offers_tls(answer: &[u8]) -> bool {
+    const ENCRYPTION: u8 = 1;
+    const NOT_SUPPORTED: u8 = 2;
+    let option = answer.chunks_exact(5).take_while(|option| option[0] != 0xFF).find(|option| option[0] == ENCRYPTION);
+    let place = option.map_or(usize::MAX, |option| usize::from(u16::from_be_bytes([option[1], option[2]])));
+    answer.get(place).is_none_or(|level| *level != NOT_SUPPORTED)
+}
 
 async fn write_packet(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
     // A client's part of a handshake fits into one packet.

@@ -24,6 +24,7 @@ pub mod memory;
 mod mysql;
 mod network;
 mod postgres;
+pub mod probe;
 pub mod row;
 pub(crate) mod select;
 mod sqlite;

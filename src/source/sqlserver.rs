@@ -4,7 +4,7 @@
 //! at all runs in a transaction that is always rolled back. A query that did not end well is never cancelled to go on
 //! with the session: the connection is dropped, and the server rolls back by itself.
 
-mod browser;
+pub(super) mod browser;
 mod failure;
 mod login;
 mod text;

@@ -24,7 +24,7 @@ const ASK: u8 = 4;
 const ANSWER: u8 = 5;
 
 /// The TCP port of an instance.
-pub(super) async fn port_of(host: &str, instance: &str) -> Result<u16, SourceError> {
+pub(in crate::source) async fn port_of(host: &str, instance: &str) -> Result<u16, SourceError> {
     let unknown = || SourceError::InstanceUnknown { host: host.to_owned(), instance: instance.to_owned() };
     // At most 32 characters and the NUL: a longer name is no instance's.
     if instance.len() > 32 {

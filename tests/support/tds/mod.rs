@@ -65,11 +65,26 @@ pub struct Options {
     pub route: Option<SocketAddr>,
     /// What `GETDATE()` gives.
     pub today: &'static str,
+    /// The rights to write that the login has.
+    pub rights: &'static [&'static str],
+    /// By how many seconds the server's clock is ahead.
+    pub clock_ahead_s: i64,
+    /// The last day of the certificate, if it is not that of a school's lifetime.
+    pub certificate_until: Option<(i32, u8, u8)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { encryption: Encryption::NotSupported, snapshots: true, script: None, route: None, today: TODAY }
+        Self {
+            encryption: Encryption::NotSupported,
+            snapshots: true,
+            script: None,
+            route: None,
+            today: TODAY,
+            rights: &[],
+            clock_ahead_s: 0,
+            certificate_until: None,
+        }
     }
 }
 
@@ -113,7 +128,7 @@ impl TdsServer {
         let address = listener.local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let tls = (options.encryption != Encryption::NotSupported)
-            .then(|| tls::Tls::new(folder.path(), options.encryption == Encryption::Strict));
+            .then(|| tls::Tls::new(folder.path(), options.encryption == Encryption::Strict, options.certificate_until));
         let shared = Arc::new(Shared {
             folder,
             options,
@@ -269,7 +284,7 @@ fn refusal(login: &Login) -> Option<Vec<u8>> {
 }
 
 fn serve_batches(stream: &mut dyn Stream, shared: &Shared) -> io::Result<()> {
-    let mut session = Session::open(&shared.file(), shared.options.snapshots);
+    let mut session = Session::open(&shared.file(), &shared.options);
     loop {
         let message = wire::read(stream)?;
         match message.kind {

@@ -8,6 +8,7 @@ use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Batch, Connection};
 
+use super::Options;
 use super::tokens::{self, DONE_COUNT, DONE_ERROR, DONE_MORE, ROW, Type};
 
 pub(super) fn create(file: &Path) {
@@ -75,6 +76,8 @@ fn declared_type(declared: &str) -> Option<Type> {
 pub(super) struct Session {
     connection: Connection,
     snapshots: bool,
+    rights: &'static [&'static str],
+    clock_ahead_s: i64,
     /// The descriptor of the open transaction, 0 for none.
     transaction: u64,
     next_transaction: u64,
@@ -84,8 +87,15 @@ pub(super) struct Session {
 type Answer = Result<Vec<u8>, Vec<u8>>;
 
 impl Session {
-    pub(super) fn open(file: &Path, snapshots: bool) -> Self {
-        Self { connection: open(file), snapshots, transaction: 0, next_transaction: 0x51 }
+    pub(super) fn open(file: &Path, options: &Options) -> Self {
+        Self {
+            connection: open(file),
+            snapshots: options.snapshots,
+            rights: options.rights,
+            clock_ahead_s: options.clock_ahead_s,
+            transaction: 0,
+            next_transaction: 0x51,
+        }
     }
 
     /// The whole answer to a batch.
@@ -146,6 +156,18 @@ impl Session {
 
     /// What SQLite has no tables and variables for.
     fn probe(&self, sql: &str) -> Option<Answer> {
+        if let Some((columns, rows)) = self.fact(sql) {
+            let described: Vec<(&str, Type)> = columns.iter().map(|name| (*name, Type::nvarchar(128))).collect();
+            let mut out = tokens::columns(&described);
+            for row in &rows {
+                out.push(ROW);
+                for cell in row {
+                    Type::nvarchar(128).write(&mut out, ValueRef::Text(cell.as_bytes())).unwrap();
+                }
+            }
+            out.extend(tokens::done(DONE_COUNT, rows.len() as u64));
+            return Some(Ok(out));
+        }
         let number = if sql.contains("sys.databases") {
             i64::from(self.snapshots)
         } else if sql.trim().eq_ignore_ascii_case("SELECT @@TRANCOUNT") {
@@ -158,6 +180,23 @@ impl Session {
         Type::Int(4).write(&mut out, ValueRef::Integer(number)).unwrap();
         out.extend(tokens::done(DONE_COUNT, 1));
         Some(Ok(out))
+    }
+
+    /// What a server says of itself and of the login: columns, and rows of text.
+    fn fact(&self, sql: &str) -> Option<(&'static [&'static str], Vec<Vec<String>>)> {
+        if sql.contains("SERVERPROPERTY('ProductVersion')") {
+            let row = ["16.0.4135.4", "Standard Edition (64-bit)"].map(str::to_owned).to_vec();
+            Some((&["version", "edition"], vec![row]))
+        } else if sql.contains("DATABASEPROPERTYEX") {
+            Some((&["collation_name"], vec![vec!["Latin1_General_CI_AS".to_owned()]]))
+        } else if sql.contains("IS_SRVROLEMEMBER") {
+            Some((&["privilege"], self.rights.iter().map(|right| vec![(*right).to_owned()]).collect()))
+        } else if sql.contains("SYSUTCDATETIME()") {
+            let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(self.clock_ahead_s);
+            Some((&["now_utc"], vec![vec![now.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()]]))
+        } else {
+            None
+        }
     }
 
     fn query(&self, sql: &str) -> Answer {

@@ -21,7 +21,7 @@ pub(super) fn ca_file(folder: &Path) -> PathBuf {
 
 impl Tls {
     /// A certificate for `localhost` by an authority of its own, which is written into `folder`.
-    pub(super) fn new(folder: &Path, strict: bool) -> Self {
+    pub(super) fn new(folder: &Path, strict: bool, until: Option<(i32, u8, u8)>) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "sispush test authority");
@@ -29,7 +29,12 @@ impl Tls {
         std::fs::write(ca_file(folder), authority.pem()).unwrap();
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "SIS");
+        if let Some((year, month, day)) = until {
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+        }
+        let certificate = params.signed_by(&key, &authority).unwrap();
         // SQL Server itself speaks at most TLS 1.2 inside packets.
         let versions: &[_] = if strict { rustls::ALL_VERSIONS } else { &[&rustls::version::TLS12] };
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
