@@ -349,6 +349,22 @@ impl State {
         Ok(rows.into_iter().map(run).collect())
     }
 
+    /// The version of the store.
+    ///
+    /// # Errors
+    /// Any [`StateError`].
+    pub async fn version(&mut self) -> Result<u32, StateError> {
+        self.store.stored_version().await
+    }
+
+    /// Whether the lock is free. It is not taken for that.
+    ///
+    /// # Errors
+    /// Any [`StateError`]; [`StateError::Held`] while a run of the mapping is under way.
+    pub async fn check_lock(&mut self) -> Result<(), StateError> {
+        self.store.check_lock(self.book).await
+    }
+
     /// Lets the lock go. What cannot be let go of ends with this process.
     pub async fn close(mut self) {
         if let Err(error) = self.store.unlock(self.book).await {

@@ -210,6 +210,18 @@ impl Postgres {
             .transpose()
     }
 
+    /// Whether any session has the lock of a book. A key of two halves has the number 2 in the table of locks.
+    async fn is_locked(&mut self, book: i64) -> sqlx::Result<bool> {
+        let query = sqlx::query(
+            "SELECT count(*) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+             AND classid = $1::bigint::oid AND objid = $2::bigint::oid AND database =
+             (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())",
+        );
+        let query = query.bind(i64::from(LOCKS)).bind(book);
+        let count: i64 = row(&mut self.connection, self.limit, query).await?.try_get(0)?;
+        Ok(count > 0)
+    }
+
     /// Whether the lock is ours, and who is known to hold it or to have left it.
     async fn take_lock(&mut self, book: i64, owner: &Owner) -> sqlx::Result<(bool, Option<Owner>)> {
         let query = sqlx::query("SELECT pg_try_advisory_lock($1, $2::integer)").bind(LOCKS).bind(book);
@@ -348,6 +360,19 @@ impl Store for Postgres {
                 Err(error) => Err(self.failed(error)),
             }
         })
+    }
+
+    fn check_lock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>> {
+        Box::pin(async move {
+            if !self.is_locked(book).await.map_err(|error| self.failed(error))? {
+                return Ok(());
+            }
+            Err(StateError::Held { owner: self.read_owner(book).await.map_err(|error| self.failed(error))? })
+        })
+    }
+
+    fn stored_version(&mut self) -> BoxFuture<'_, Result<u32, StateError>> {
+        Box::pin(async move { Ok(self.version().await?.unwrap_or_default()) })
     }
 
     fn unlock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>> {

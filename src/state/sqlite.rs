@@ -189,11 +189,34 @@ impl Sqlite {
             .optional()
     }
 
-    fn take_lock(&mut self, book: i64, owner: &Owner) -> Result<Option<Owner>, StateError> {
+    /// The folder of the locks, and in it the file of a book's lock.
+    fn lock_file(&self, book: i64) -> (PathBuf, PathBuf) {
         let mut folder = self.path.clone().into_os_string();
         folder.push("-locks");
         let folder = PathBuf::from(folder);
         let path = folder.join(book.to_string());
+        (folder, path)
+    }
+
+    /// Shares the lock for a moment. A push that comes in that very moment finds no owner and tries again.
+    fn look_at_lock(&self, book: i64) -> Result<(), StateError> {
+        let (_, path) = self.lock_file(book);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(StateError::Create { path, source }),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                Err(StateError::Held { owner: self.read_owner(book).map_err(|error| self.failed(error))? })
+            }
+            Err(TryLockError::Error(source)) => Err(StateError::Create { path, source }),
+        }
+    }
+
+    fn take_lock(&mut self, book: i64, owner: &Owner) -> Result<Option<Owner>, StateError> {
+        let (folder, path) = self.lock_file(book);
         let create = |source| StateError::Create { path: path.clone(), source };
         create_folder(&folder).map_err(create)?;
         let mut options = OpenOptions::new();
@@ -334,6 +357,14 @@ impl Store for Sqlite {
 
     fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>> {
         blocking(move || self.take_lock(book, owner))
+    }
+
+    fn check_lock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>> {
+        blocking(move || self.look_at_lock(book))
+    }
+
+    fn stored_version(&mut self) -> BoxFuture<'_, Result<u32, StateError>> {
+        blocking(move || self.version())
     }
 
     fn unlock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>> {

@@ -26,6 +26,15 @@ pub(super) trait Store: Send {
     /// [`StateError::Held`] while another run has it.
     fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>>;
 
+    /// Whether the lock is free, without taking it.
+    ///
+    /// # Errors
+    /// [`StateError::Held`] while a run has it.
+    fn check_lock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>>;
+
+    /// The version of what is stored.
+    fn stored_version(&mut self) -> BoxFuture<'_, Result<u32, StateError>>;
+
     /// Lets the lock go.
     fn unlock(&mut self, book: i64) -> BoxFuture<'_, Result<(), StateError>>;
 
