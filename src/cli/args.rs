@@ -59,6 +59,8 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// Check mapping files without contacting anything.
     Check(CheckArgs),
+    /// Try every step between the SIS, this machine and Infiniti, and say which one fails; send nothing.
+    Doctor(DoctorArgs),
     /// Read the SIS and show the patrons as they would be sent, and the rejected rows; send nothing.
     Preview(PreviewArgs),
     /// Read the SIS up to one patron and show each step from the source row to what a push would send; send nothing.
@@ -100,6 +102,25 @@ pub(super) struct CheckArgs {
     /// Format of the findings.
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     pub(super) format: FormatArg,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Mapping files, or folders of `.yaml` and `.yml` files.
+    #[arg(required = true, value_name = "MAPPING")]
+    pub(super) mappings: Vec<PathBuf>,
+    /// Also try Infiniti's credentials, by posting a CSV without patrons: it changes nothing.
+    #[arg(long)]
+    pub(super) post_empty: bool,
+    /// Write a file for a support request: the result, the mapping without passwords, counts of the last runs, the end of
+    /// the log; nothing of pupils.
+    #[arg(long, value_name = "FILE.zip")]
+    pub(super) bundle: Option<PathBuf>,
+    /// Format of the results.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(super) format: FormatArg,
+    #[command(flatten)]
+    pub(super) state: StateArg,
 }
 
 #[derive(Args, Debug)]

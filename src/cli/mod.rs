@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod man;
 mod output;
@@ -37,6 +38,10 @@ pub fn run(cli: Cli) -> ExitCode {
     let mut output = Output::new();
     let result = start_logging(&cli).and_then(|()| match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
+        Command::Doctor(args) => {
+            let log_file = cli.global.log_file.clone();
+            until_interrupted(|_| doctor::run(args, log_file, output.clone()))
+        }
         Command::Preview(args) => until_interrupted(|_| preview::run(args, output.clone())),
         Command::Explain(args) => until_interrupted(|_| explain::run(args, output.clone())),
         Command::Test(args) => until_interrupted(|_| test::run(args, output.clone())),

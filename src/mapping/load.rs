@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::check;
 use super::code::Code;
 use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
-use super::secret::{self, Fault, Reference, Secrets};
+use super::secret::{self, Fault, Origin, Reference, Secrets};
 use super::text::{self, TextError};
 use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
 use crate::source::Connection;
@@ -118,6 +118,21 @@ impl Mapping {
         self.state
             .expanded(&mut secrets, &folder)
             .map_err(|fault| MappingError::Invalid { path: self.path.clone(), problems: vec![problem(place, fault)] })
+    }
+
+    /// The references to secrets, each once, as they are written (`${NAME}`), and where each is found, if it is. Nothing
+    /// once they are replaced.
+    pub fn references(&self) -> Vec<(String, Option<Origin>)> {
+        let folder = folder_of(&self.path);
+        let secrets = Secrets::new(&folder, &secret::environment);
+        let mut found: Vec<(String, Option<Origin>)> = Vec::new();
+        for (reference, _) in self.unresolved.iter().flat_map(|unresolved| &unresolved.references) {
+            let written = reference.to_string();
+            if found.iter().all(|(known, _)| *known != written) {
+                found.push((written, secrets.origin(reference)));
+            }
+        }
+        found
     }
 
     fn resolve_with(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), MappingError> {

@@ -37,6 +37,17 @@ impl fmt::Display for Reference {
     }
 }
 
+/// Where a secret was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A variable of the environment.
+    Environment,
+    /// A line of `.env` beside the mapping.
+    DotEnv,
+    /// A file of its own.
+    File,
+}
+
 /// What is wrong with a reference: message and hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -156,6 +167,18 @@ impl<'m> Secrets<'m> {
         });
         self.values.insert(reference.clone(), value.clone());
         value
+    }
+
+    /// Where a secret is found, if it is; a variable of the environment goes before a line of `.env`.
+    pub(super) fn origin(&self, reference: &Reference) -> Option<Origin> {
+        match reference {
+            Reference::Variable(name) if (self.environment)(name).is_some() => Some(Origin::Environment),
+            Reference::Variable(name) => {
+                let path = self.folder.join(".env");
+                dotenv::read(&path).ok()?.contains_key(name).then_some(Origin::DotEnv)
+            }
+            Reference::File(path) => self.folder.join(path).is_file().then_some(Origin::File),
+        }
     }
 
     /// A text with its references replaced.

@@ -194,7 +194,8 @@ fn make_patrons(
     Ok(builder.finish())
 }
 
-fn missing_columns(missing: &[MissingColumn]) -> String {
+/// The columns in words, for messages.
+pub(crate) fn missing_columns(missing: &[MissingColumn]) -> String {
     let each: Vec<String> = missing
         .iter()
         .map(|one| {

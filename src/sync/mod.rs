@@ -9,6 +9,7 @@ pub mod plan;
 mod run;
 
 pub use columns::{ColumnView, ExtractColumns, columns};
+pub(crate) use extract::missing_columns;
 pub use extract::{ExtractError, Extraction, Wanted, extract};
 pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};

@@ -1,6 +1,7 @@
 //! Every word that the user sees. Data goes to stdout, everything else to stderr; nothing else prints.
 
 mod demo;
+mod doctor;
 mod expect;
 mod explain;
 mod json;

@@ -58,17 +58,18 @@ impl Checker<'_> {
             }
         }
         self.advise_on_twins(&queries);
-        let extract = |((name, min_rows), (field, query, rules)): ((&str, _), (&Field<'_>, String, Vec<CheckedRule>))| {
-            let query_file = field.node.text().filter(|_| field.key.name == "query_file").map(PathBuf::from);
-            Extract {
-                name: name.to_owned(),
-                query,
-                query_file,
-                line: self.text[..field.key_span.start].matches('\n').count() + 1,
-                min_rows,
-                rules: rules.into_iter().map(|checked| checked.rule).collect(),
-            }
-        };
+        let extract =
+            |((name, min_rows), (field, query, rules)): ((&str, _), (&Field<'_>, String, Vec<CheckedRule>))| {
+                let query_file = field.node.text().filter(|_| field.key.name == "query_file").map(PathBuf::from);
+                Extract {
+                    name: name.to_owned(),
+                    query,
+                    query_file,
+                    line: self.text[..field.key_span.start].matches('\n').count() + 1,
+                    min_rows,
+                    rules: rules.into_iter().map(|checked| checked.rule).collect(),
+                }
+            };
         Some(extracts.into_iter().zip(queries).map(extract).collect())
     }
 

@@ -1,0 +1,227 @@
+//! What goes into a file for a support request, without passwords and without pupils' data, and the file itself.
+
+mod names;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+pub use names::Names;
+
+use crate::mapping::{Mapping, StateLocation, shareable};
+use crate::state::{Identity, Run, State};
+
+/// The last runs that are told.
+const RUNS_MAX: u32 = 20;
+/// So much of a log's end is read, in bytes.
+const LOG_MAX: u64 = 256 * 1024;
+
+/// What is known of one mapping, fit to be sent.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// The mapping's text; `None` if it cannot be read.
+    pub mapping: Option<String>,
+    /// The queries of its extracts, by the extract's name, if it is valid.
+    pub queries: Vec<(String, String)>,
+    /// The last runs, the latest first: times, exit codes and counts.
+    pub runs: Vec<Value>,
+    /// The end of the log, if there is one.
+    pub log: Option<Log>,
+    /// The usernames that must not be told.
+    pub names: Names,
+}
+
+/// The end of a log.
+#[derive(Debug)]
+pub struct Log {
+    /// The file.
+    pub path: PathBuf,
+    /// Its lines.
+    pub text: String,
+    /// How many lines were left out, as they are not of sispush's log.
+    pub left_out: usize,
+}
+
+/// Gathers what is known of a mapping, valid or not. What cannot be read is left out: who asks for support has enough
+/// that does not work.
+pub async fn collect(path: &Path, asked: Option<&StateLocation>, log_file: Option<&Path>) -> Collected {
+    let mut collected = Collected::default();
+    let shared = shareable(path).ok();
+    for patron in shared.iter().flat_map(|shared| &shared.patrons) {
+        collected.names.add(patron);
+    }
+    // The mapping's own words stay, whatever usernames the state has: a header may be somebody's.
+    collected.mapping = shared.map(|shared| collected.names.hide(&shared.text));
+    if let Ok(mapping) = Mapping::load(path) {
+        for extract in &mapping.users {
+            collected.queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
+        }
+        let location = asked.cloned().map_or_else(|| mapping.resolved_state(), Ok);
+        let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
+        if let Ok(location) = location
+            && let Ok(Some(mut state)) = State::look(&location, &identity).await
+        {
+            collected.runs = state.runs(RUNS_MAX).await.unwrap_or_default().iter().map(run_object).collect();
+            match state.accepted().await {
+                Ok(accepted) => accepted.entries().for_each(|entry| collected.names.add(entry.username)),
+                Err(_) => collected.names.give_up(),
+            }
+        }
+    }
+    let log = log_file.map(Path::to_owned).or_else(|| newest_log(path));
+    collected.log = log.and_then(|log| tail(&log, &mut collected.names).ok());
+    collected
+}
+
+/// A run in numbers. Words are left out but for those of our own: an error may name anything.
+fn run_object(run: &Run) -> Value {
+    json!({
+        "started_at": run.started_at.to_string(),
+        "ended_at": run.ended_at.map(|at| at.to_string()),
+        "mode": run.mode,
+        "exit_code": run.exit_code,
+        "counts": counts(&run.report),
+    })
+}
+
+fn counts(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut kept = Map::new();
+            for (name, value) in fields {
+                let value = if name == "stops" { value.clone() } else { counts(value) };
+                if !value.is_null() {
+                    kept.insert(name.clone(), value);
+                }
+            }
+            Value::Object(kept)
+        }
+        Value::Number(_) | Value::Bool(_) => value.clone(),
+        Value::Null | Value::String(_) | Value::Array(_) => Value::Null,
+    }
+}
+
+/// The log beside the mapping that was written last.
+fn newest_log(mapping: &Path) -> Option<PathBuf> {
+    let folder = mapping.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let logs = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let logs =
+        logs.filter(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("log")) && path.is_file());
+    logs.max_by_key(|path| fs::metadata(path).and_then(|file| file.modified()).ok())
+}
+
+fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let start = length.saturating_sub(LOG_MAX);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_MAX).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    let mut log = Log { path: path.to_owned(), text: String::new(), left_out: 0 };
+    for line in whole.lines() {
+        if is_of_our_log(line) {
+            log.text.push_str(&names.hide(line));
+            log.text.push('\n');
+        } else {
+            log.left_out += 1;
+        }
+    }
+    Ok(log)
+}
+
+/// Whether a line is one that `ops::logging` wrote. What else was sent into the file, such as the output of a preview, may
+/// hold anything.
+fn is_of_our_log(line: &str) -> bool {
+    if line.starts_with('{') {
+        return serde_json::from_str::<Value>(line)
+            .is_ok_and(|object| object["timestamp"].is_string() && object["level"].is_string());
+    }
+    let mut words = line.split(' ');
+    let time = words.next().is_some_and(|word| word.parse::<jiff::Timestamp>().is_ok());
+    time && words.next().is_some_and(|word| matches!(word, "error:" | "warning:" | "info:" | "debug:" | "trace:"))
+}
+
+/// Writes files into a zip that only its owner may read: whole, or not at all.
+///
+/// # Errors
+/// Those of writing it.
+pub fn write(path: &Path, files: &[(String, String)]) -> io::Result<()> {
+    // Nothing is compressed: a bundle is small, and what compresses brings more crates than all of the rest.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o600);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in files {
+        zip.start_file(name.as_str(), options).map_err(io::Error::other)?;
+        zip.write_all(text.as_bytes())?;
+    }
+    let bytes = zip.finish().map_err(io::Error::other)?.into_inner();
+    let mut unfinished = path.to_owned().into_os_string();
+    unfinished.push(format!(".{}", std::process::id()));
+    let unfinished = PathBuf::from(unfinished);
+    let written = write_whole(&unfinished, &bytes).and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        // What is left of it is of no use; the error that counts is the first.
+        let _gone = fs::remove_file(&unfinished);
+    }
+    written
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_run_only_numbers_are_told() {
+        let report = json!({
+            "rows": { "students": 4 }, "error": "canary", "stops": ["max_drop"], "names": ["canary"], "sent": null,
+        });
+        assert_eq!(counts(&report), json!({ "rows": { "students": 4 }, "stops": ["max_drop"] }));
+    }
+
+    #[test]
+    fn only_lines_of_our_log_are_taken() {
+        for line in [
+            "2026-11-23T02:30:00.125Z info: push ended mapping=\"demo\"",
+            r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"INFO","message":"push ended"}"#,
+        ] {
+            assert!(is_of_our_log(line), "{line}");
+        }
+        for line in [
+            "students row 35, `jurgen.lovstad`: `emailaddress` is not a well-formed address",
+            "{\"surname\": \"canary\"}",
+            "2026-11-23 canary",
+            "",
+        ] {
+            assert!(!is_of_our_log(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        write(&path, &[("README.txt".into(), "one".into()), ("a/b.txt".into(), "two".into())]).unwrap();
+        let mut zip = zip::ZipArchive::new(fs::File::open(&path).unwrap()).unwrap();
+        assert_eq!(io::read_to_string(zip.by_name("a/b.txt").unwrap()).unwrap(), "two");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o600);
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        assert!(write(&folder.path().join("folder"), &[]).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

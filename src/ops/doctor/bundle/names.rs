@@ -1,0 +1,118 @@
+//! Takes usernames out of text: the same one becomes the same `user-1` everywhere.
+
+use std::collections::{HashMap, HashSet};
+
+/// The usernames that must not be told.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// In lower case.
+    known: HashSet<String>,
+    /// Those with characters that no word has.
+    odd: Vec<String>,
+    numbers: HashMap<String, usize>,
+    is_lost: bool,
+}
+
+/// More usernames with odd characters than this are not looked for one by one.
+const ODD_MAX: usize = 2_000;
+
+impl Names {
+    /// Adds a username.
+    pub fn add(&mut self, username: &str) {
+        let username = username.trim().to_lowercase();
+        if username.is_empty() {
+            return;
+        }
+        let is_word = username.chars().all(is_of_a_word) && word(&username) == username;
+        if !is_word && self.odd.len() >= ODD_MAX {
+            self.is_lost = true;
+        } else if !is_word {
+            self.odd.push(username.clone());
+        }
+        self.known.insert(username);
+    }
+
+    /// The usernames cannot be told apart from other words: all text is hidden.
+    pub fn give_up(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// The text with every known username replaced, and every address.
+    pub fn hide(&mut self, text: &str) -> String {
+        if self.is_lost {
+            return "[left out: it could not be looked through for usernames]".to_owned();
+        }
+        let mut text = text.to_owned();
+        for username in self.odd.clone() {
+            // A username that changes its length in lower case is found all the same, only not replaced in place.
+            while let Some(start) = text.to_lowercase().find(&username).filter(|start| {
+                text.get(*start..start + username.len()).is_some_and(|found| found.to_lowercase() == username)
+            }) {
+                let end = start + username.len();
+                text.replace_range(start..end, &self.number(&username));
+            }
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(start) = rest.find(is_of_a_word) {
+            out.push_str(&rest[..start]);
+            rest = &rest[start..];
+            let end = rest.find(|c| !is_of_a_word(c)).unwrap_or(rest.len());
+            self.write_word(&rest[..end], &mut out);
+            rest = &rest[end..];
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn write_word(&mut self, run: &str, out: &mut String) {
+        let word = word(run);
+        let lower = word.to_lowercase();
+        let local = lower.split('@').next().unwrap_or_default();
+        let shown = if self.known.contains(&lower) {
+            self.number(&lower)
+        } else if lower.contains('@') && self.known.contains(local) {
+            format!("{}@…", self.number(local))
+        } else {
+            return out.push_str(run);
+        };
+        let start = run.find(word).unwrap_or(0);
+        out.push_str(&run[..start]);
+        out.push_str(&shown);
+        out.push_str(&run[start + word.len()..]);
+    }
+
+    fn number(&mut self, username: &str) -> String {
+        let next = self.numbers.len() + 1;
+        format!("user-{}", self.numbers.entry(username.to_owned()).or_insert(next))
+    }
+}
+
+fn is_of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | '+')
+}
+
+/// A run of such characters without what belongs to the sentence.
+fn word(run: &str) -> &str {
+    run.trim_matches(['.', '-', '@', '+'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_become_numbers_everywhere() {
+        let mut names = Names::default();
+        for name in ["jane.doe", "Ann", "o'brien", "SCHOOL\\bob"] {
+            names.add(name);
+        }
+        assert_eq!(
+            names.hide("row of `Jane.Doe`, ann. annual=3 O'Brien school\\BOB jane.doe@x.example Jane.Doe-Smith"),
+            "row of `user-3`, user-4. annual=3 user-1 user-2 user-3@… Jane.Doe-Smith"
+        );
+        assert_eq!(names.hide("ann"), "user-4");
+        names.give_up();
+        assert!(!names.hide("jane.doe").contains("jane"));
+    }
+}

@@ -1,0 +1,544 @@
+//! `doctor`: each step between the SIS, this machine and Infiniti, whole and broken; and the file for a support request.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
+mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use support::context::{PASSWORD, STUDENTS_QUERY, TestContext};
+use support::servers::{self, MariaDb, Postgres};
+use tds::{Options, TdsServer};
+
+/// Runs `doctor` with what differs from machine to machine replaced.
+fn doctor(context: &TestContext, more: &[&str]) -> String {
+    let said = context.run(&[&["doctor", "school.yaml"], more].concat());
+    let mut text = said;
+    for (pattern, replacement) in [
+        (r"room: [0-9.]+ [kMG]B free", "room: [ROOM] free"),
+        (r"version: [0-9][^ ]*( \(Debian[^)]*\))?(, [^(]*)? \(", "version: [VERSION] ("),
+        (r"port: \d+ is open", "port: [PORT] is open"),
+        (r"caused by: failed to lookup.*", "caused by: [RESOLVER]"),
+        (r"verification time \d+ .*ago\)", "[VERIFICATION]"),
+        (r"valid until \d{4}-\d\d-\d\d", "valid until [DATE]"),
+        (r"it ends in \d+ days", "it ends in [DAYS] days"),
+        (r"process \d+ on `[^`]*`, since [^ ]+", "process [PID] on `[HOST]`, since [TIMESTAMP]"),
+        (r"is 127\.0\.0\.1, ::1|is ::1, 127\.0\.0\.1", "is 127.0.0.1"),
+    ] {
+        text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();
+    }
+    text
+}
+
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+const STUDENTS: &str =
+    "CREATE TABLE students (login varchar(30), given varchar(30), family varchar(30), email varchar(60),
+    year integer, barcode varchar(30), form varchar(30));
+    INSERT INTO students VALUES ('ann', 'canary', 'canary', 'canary@school.example', 2030, '0001', '7A');";
+
+#[test]
+fn a_school_that_works() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(300).mapping("state: state.db\n");
+    assert_snapshot!(doctor(&context, &[]));
+    assert!(context.sandbox().requests().is_empty(), "something was posted");
+    assert!(!context.path("state.db").exists(), "the state was made");
+    let said = doctor(&context, &["--post-empty"]);
+    assert!(said.contains("ok        credentials: `autoimport` may import"), "{said}");
+    assert_eq!(context.sandbox().requests().len(), 1);
+    assert!(context.sandbox().patrons().is_empty());
+    context.run(&["push", "school.yaml"]);
+    let said = doctor(&context, &[]);
+    assert!(said.contains("ok        content: 300 patrons in `state.db`, version 1"), "{said}");
+    assert!(said.contains("ok        outcomes: known of every patron"), "{said}");
+}
+
+#[test]
+fn json() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: none\n");
+    assert_snapshot!(doctor(&context, &["--format", "json"]).replace("3.54.1", "[VERSION]"));
+}
+
+#[test]
+fn wrong_credentials_of_infiniti() {
+    let mut context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: none\n");
+    context.unset_env("INFINITI_PASSWORD");
+    context.set_env("INFINITI_PASSWORD", "canary-wrong");
+    let said = doctor(&context, &["--post-empty"]);
+    assert!(said.starts_with("exit code 4\n"), "{said}");
+    assert!(said.contains("failed    credentials: Infiniti refused the credentials of `autoimport`"), "{said}");
+}
+
+#[test]
+fn a_mapping_and_secrets_that_are_wrong() {
+    let mut context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("stat: none\n");
+    assert_snapshot!("mapping_wrong", doctor(&context, &[]));
+    context.mapping("state: none\n");
+    context.unset_env("INFINITI_PASSWORD");
+    assert_snapshot!("secret_missing", doctor(&context, &[]));
+}
+
+#[test]
+fn columns_rows_and_queries_that_are_wrong() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3);
+    for (name, query) in [
+        (
+            "column_missing",
+            "SELECT login, given, family, email, year, barcod, form FROM (SELECT *, barcode AS barcod FROM students)",
+        ),
+        ("no_rows", "SELECT login, given, family, email, year, barcode, form FROM students WHERE form = 'none'"),
+        ("query_wrong", "SELECT login FROM pupils"),
+    ] {
+        context.mapping_of("url: sqlite:sis.db", query, "state: none\n");
+        assert_snapshot!(name, doctor(&context, &[]));
+    }
+}
+
+/// Rows are counted for a second, no longer; the next extract has its turn all the same.
+#[test]
+fn an_extract_without_end_is_stopped() {
+    let context = TestContext::with_sandbox(&[]);
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+        SELECT 'a' || i AS login, 'a' AS given, 'a' AS family, '' AS email, 2030 AS year, '' AS barcode, '' AS form FROM n";
+    context.students(3).mapping_of("url: sqlite:sis.db", endless, "state: none\n");
+    let started = std::time::Instant::now();
+    let said = doctor(&context, &[]);
+    assert!(started.elapsed().as_secs() < 9, "{said}");
+    assert!(said.contains("rows in the first second, then stopped"), "{said}");
+}
+
+mod postgres {
+    use super::*;
+
+    fn school(server: &Postgres, database: &str, user: &str, password: &str) -> TestContext {
+        let mut context = TestContext::with_sandbox(&[]);
+        context.set_env("SIS_PASSWORD", password);
+        let url = format!("postgres://{user}@127.0.0.1:{}/{database}", server.port());
+        context.mapping_of(&format!("url: {url}\npassword: ${{SIS_PASSWORD}}"), STUDENTS_QUERY, "state: none\n");
+        context
+    }
+
+    #[test]
+    fn roles_that_can_and_cannot_write() {
+        let Some(server) = Postgres::get("doctor") else { return };
+        server.create_database("doctor_roles");
+        server.execute("doctor_roles", STUDENTS);
+        server.execute(
+            "doctor_roles",
+            "DROP ROLE IF EXISTS doctor_reader; DROP ROLE IF EXISTS doctor_writer;
+             CREATE ROLE doctor_reader LOGIN PASSWORD 'canary-reader'; CREATE ROLE doctor_writer LOGIN PASSWORD 'canary-writer';
+             GRANT SELECT ON students TO doctor_reader, doctor_writer; GRANT UPDATE ON students TO doctor_writer;",
+        );
+        let reader = school(server, "doctor_roles", "doctor_reader", "canary-reader");
+        assert_snapshot!("postgres_reader", doctor(&reader, &[]));
+        let writer = doctor(&school(server, "doctor_roles", "doctor_writer", "canary-writer"), &[]);
+        assert!(writer.starts_with("exit code 0\n"), "{writer}");
+        assert!(writer.contains("warning   rights: the login can write: table public.students"), "{writer}");
+        let all = doctor(&school(server, "doctor_roles", servers::USERNAME, servers::PASSWORD), &[]);
+        assert!(all.contains("warning   rights: the login can write: superuser"), "{all}");
+        server.execute(
+            "doctor_roles",
+            "DROP OWNED BY doctor_reader, doctor_writer; DROP ROLE doctor_reader, doctor_writer",
+        );
+    }
+
+    #[test]
+    fn a_wrong_password_is_tried_once() {
+        let Some(server) = Postgres::get("doctor") else { return };
+        let context = school(server, "postgres", servers::USERNAME, "canary-wrong");
+        assert_snapshot!("postgres_wrong_password", doctor(&context, &[]));
+    }
+
+    #[test]
+    fn certificates() {
+        let Some(server) = Postgres::tls("doctor") else { return };
+        server.create_database("doctor_tls");
+        server.execute("doctor_tls", STUDENTS);
+        let mut context = TestContext::with_sandbox(&[]);
+        context.set_env("SIS_PASSWORD", servers::PASSWORD);
+        for (name, more) in [
+            ("trusted", format!("ca_file: {}", server.ca_file().unwrap().display())),
+            ("untrusted", "encryption: required".to_owned()),
+            ("unverified", "encryption: required\ntrust_server_certificate: true".to_owned()),
+        ] {
+            let url = format!("postgres://{}@localhost:{}/doctor_tls", servers::USERNAME, server.port());
+            let source = format!("url: {url}\npassword: ${{SIS_PASSWORD}}\nencryption: required\n{more}");
+            let source = source.replace("encryption: required\nencryption: required", "encryption: required");
+            context.mapping_of(&source, STUDENTS_QUERY, "state: none\n");
+            assert_snapshot!(format!("postgres_{name}"), doctor(&context, &[]));
+        }
+    }
+}
+
+#[test]
+fn mariadb_logins_that_can_and_cannot_write() {
+    let Some(server) = MariaDb::get("doctor") else { return };
+    server.create_database("doctor");
+    server.execute("doctor", STUDENTS);
+    server.execute(
+        "doctor",
+        "CREATE OR REPLACE USER doctor_reader@'%' IDENTIFIED BY 'canary-reader';
+         CREATE OR REPLACE USER doctor_writer@'%' IDENTIFIED BY 'canary-writer';
+         GRANT SELECT ON doctor.* TO doctor_reader@'%'; GRANT SELECT ON doctor.* TO doctor_writer@'%';
+         GRANT INSERT, DELETE ON doctor.students TO doctor_writer@'%';",
+    );
+    let run = |user: &str, password: &str| {
+        let mut context = TestContext::with_sandbox(&[]);
+        context.set_env("SIS_PASSWORD", password);
+        let url = format!("mysql://{user}@127.0.0.1:{}/doctor", server.port());
+        context.mapping_of(&format!("url: {url}\npassword: ${{SIS_PASSWORD}}"), STUDENTS_QUERY, "state: none\n");
+        doctor(&context, &[])
+    };
+    assert_snapshot!("mariadb_reader", run("doctor_reader", "canary-reader"));
+    let writer = run("doctor_writer", "canary-writer");
+    let expected = "warning   rights: the login can write: DELETE on doctor.students, INSERT on doctor.students (";
+    assert!(writer.contains(expected), "{writer}");
+    let all = run(servers::USERNAME, servers::PASSWORD);
+    assert!(all.contains("warning   rights: the login can write: DELETE everywhere"), "{all}");
+    let wrong = run("doctor_reader", "canary-wrong");
+    assert!(wrong.starts_with("exit code 3\n") && wrong.contains("failed    login: login refused"), "{wrong}");
+}
+
+mod sqlserver {
+    use super::*;
+    use crate::tds::Encryption;
+
+    fn context(server: &TdsServer, host: &str, more: &str) -> TestContext {
+        server.execute(STUDENTS);
+        let mut context = TestContext::with_sandbox(&[]);
+        context.set_env("SIS_PASSWORD", tds::PASSWORD);
+        let url = format!("mssql://{}@{host}:{}/{}", tds::USER, server.port(), tds::DATABASE);
+        let source = format!("url: {url}\npassword: ${{SIS_PASSWORD}}{more}");
+        context.mapping_of(&source, STUDENTS_QUERY, "state: none\n");
+        context
+    }
+
+    #[test]
+    fn one_login_without_rights_to_write() {
+        let server = TdsServer::start();
+        assert_snapshot!("sqlserver", doctor(&context(&server, "127.0.0.1", ""), &[]));
+        assert_eq!(server.logins().len(), 1);
+    }
+
+    #[test]
+    fn a_login_that_can_write_and_clocks_that_differ() {
+        let server = TdsServer::start_with(Options {
+            rights: &["server role sysadmin", "database role db_owner", "INSERT in the database", "table dbo.Pupils"],
+            clock_ahead_s: -3 * 3600 - 30,
+            ..Options::default()
+        });
+        assert_snapshot!("sqlserver_warnings", doctor(&context(&server, "127.0.0.1", ""), &[]));
+    }
+
+    #[test]
+    fn certificates() {
+        let days = |days: i64| {
+            let date = jiff::Zoned::now().date().saturating_add(jiff::Span::new().days(days));
+            Some((i32::from(date.year()), u8::try_from(date.month()).unwrap(), u8::try_from(date.day()).unwrap()))
+        };
+        for (name, until, trusted) in [
+            ("trusted", None, true),
+            ("untrusted", None, false),
+            ("ends_soon", days(9), true),
+            ("expired", days(-3), true),
+        ] {
+            let server = TdsServer::start_with(Options {
+                encryption: Encryption::Required,
+                certificate_until: until,
+                ..Options::default()
+            });
+            let ca_file = format!("\nca_file: {}", server.ca_file().display());
+            let more = format!("\nencryption: required{}", if trusted { ca_file.as_str() } else { "" });
+            let context = context(&server, "localhost", &more);
+            let said = doctor(&context, &[]);
+            assert_snapshot!(format!("sqlserver_{name}"), said);
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_tried_once() {
+        let server = TdsServer::start();
+        let mut context = context(&server, "127.0.0.1", "");
+        context.unset_env("SIS_PASSWORD");
+        context.set_env("SIS_PASSWORD", "canary-wrong");
+        let said = doctor(&context, &[]);
+        assert!(said.starts_with("exit code 3\n") && said.contains("failed    login: login refused"), "{said}");
+        assert!(server.batches().is_empty() && server.logins().is_empty());
+    }
+}
+
+#[test]
+fn nobody_there() {
+    let mut context = TestContext::with_target("https://school.invalid");
+    context.set_env("SIS_PASSWORD", "canary-sis");
+    for (name, host) in
+        [("unknown_host", "sis.invalid".to_owned()), ("dead_port", format!("127.0.0.1:{}", closed_port()))]
+    {
+        let source = format!("url: mssql://u@{host}/SIS\npassword: ${{SIS_PASSWORD}}");
+        context.mapping_of(&source, STUDENTS_QUERY, "state: none\n");
+        assert_snapshot!(name, doctor(&context, &[]));
+    }
+}
+
+mod target {
+    use super::*;
+
+    /// A web server with a certificate that `School Filter CA` signed; gives its port and the authority's PEM.
+    fn filter(days: i64) -> (u16, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "School Filter CA");
+        let pem = params.self_signed(&key).unwrap().pem();
+        let issuer = rcgen::Issuer::new(params, key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Infiniti");
+        let date = jiff::Zoned::now().date().saturating_add(jiff::Span::new().days(days));
+        let (month, day) = (u8::try_from(date.month()).unwrap(), u8::try_from(date.day()).unwrap());
+        params.not_after = rcgen::date_time_ymd(i32::from(date.year()), month, day);
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let config = Arc::new(config);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(tls, stream.unwrap());
+                let mut head = [0; 4096];
+                // A client that trusts nobody breaks the handshake off.
+                if stream.read(&mut head).is_ok_and(|length| length > 0) {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+                    drop(stream.write_all(answer).and_then(|()| stream.flush()));
+                }
+            }
+        });
+        (port, pem)
+    }
+
+    fn school(url: &str, more: &str) -> TestContext {
+        let context = TestContext::with_target(url);
+        context.students(3).mapping("state: none\n");
+        let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+        context
+            .write("school.yaml", mapping.replace("  username: autoimport", &format!("  username: autoimport{more}")));
+        context
+    }
+
+    #[test]
+    fn certificates() {
+        for (name, days, trusted) in
+            [("untrusted", 90, false), ("inspected", 90, true), ("ends_soon", 9, true), ("expired", -3, true)]
+        {
+            let (port, pem) = filter(days);
+            let more = if trusted { "\n  ca_file: ca.pem" } else { "" };
+            let context = school(&format!("https://localhost:{port}"), more);
+            context.write("ca.pem", pem);
+            assert_snapshot!(format!("target_{name}"), doctor(&context, &[]));
+        }
+    }
+
+    /// A proxy that lets nobody through.
+    fn proxy() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = [0; 4096];
+                let _length = stream.read(&mut head).unwrap();
+                let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn the_proxy_in_use_is_named_without_its_password() {
+        let port = proxy();
+        let more = format!("\n  proxy: http://library:canary-proxy@127.0.0.1:{port}");
+        let mut context = school("https://school.invalid", &more);
+        assert_snapshot!("proxy_of_the_mapping", doctor(&context, &[]));
+        context.set_env("HTTPS_PROXY", &format!("http://library:canary-proxy@127.0.0.1:{port}"));
+        let mut system = school("https://school.invalid", "");
+        system.set_env("HTTPS_PROXY", &format!("http://library:canary-proxy@127.0.0.1:{port}"));
+        let said = doctor(&system, &[]);
+        assert!(said.contains("proxy: http://127.0.0.1:[PORT], by the system's settings"), "{said}");
+        system.set_env("NO_PROXY", "school.invalid");
+        let said = doctor(&system, &[]);
+        assert!(said.contains("ok        proxy: none"), "{said}");
+        let off = school("https://school.invalid", "\n  proxy: none");
+        assert!(doctor(&off, &[]).contains("ok        proxy: none"));
+    }
+}
+
+mod state {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held() {
+        let context = TestContext::with_sandbox(&[]);
+        context.students(3).mapping("state: state.db\n");
+        context.run(&["push", "school.yaml"]);
+        let lock = std::fs::File::open(context.path("state.db-locks/1")).unwrap();
+        lock.lock().unwrap();
+        rusqlite::Connection::open(context.path("state.db"))
+            .unwrap()
+            .execute("INSERT INTO owners VALUES (1, 'library-server', 4711, 1795400000)", [])
+            .unwrap();
+        assert_snapshot!("lock_held", doctor(&context, &[]));
+        lock.unlock().unwrap();
+        let free = doctor(&context, &[]);
+        assert!(free.contains("ok        lock: free"), "{free}");
+    }
+
+    #[test]
+    fn a_lock_that_is_held_in_postgresql() {
+        let Some(server) = Postgres::get("doctor") else { return };
+        server.create_database("doctor_state");
+        let mut context = TestContext::with_sandbox(&[]);
+        context.set_env("SISPUSH_STATE", &server.url("doctor_state"));
+        context.students(3).mapping("");
+        let empty = doctor(&context, &[]);
+        assert!(empty.contains("ok        content: nothing is known of this mapping yet"), "{empty}");
+        context.run(&["push", "school.yaml"]);
+        let free = doctor(&context, &[]);
+        assert!(free.starts_with("exit code 0\n") && free.contains("ok        lock: free"), "{free}");
+        let held = std::thread::scope(|scope| {
+            let sleeper =
+                scope.spawn(|| server.execute("doctor_state", "SELECT pg_advisory_lock(1936290672, 1), pg_sleep(20)"));
+            let is_locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+            while server.execute("doctor_state", is_locked).trim() == "0" {
+                std::thread::yield_now();
+            }
+            let held = doctor(&context, &[]);
+            server.execute("doctor_state", "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory'");
+            assert!(sleeper.join().is_err(), "the lock was let go of too early");
+            held
+        });
+        assert!(held.starts_with("exit code 6\n"), "{held}");
+        assert!(held.contains("failed    lock: another run of this mapping is under way"), "{held}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written() {
+        let context = TestContext::with_sandbox(&[]);
+        context.students(3).mapping("state: file/state.db\n").write("file", "not a folder");
+        assert_snapshot!("state_folder", doctor(&context, &[]));
+    }
+
+    #[test]
+    fn doubt() {
+        let context = TestContext::with_sandbox(&["hang"]);
+        context.students(3).mapping("state: state.db\n");
+        let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+        let quick = "  username: autoimport\n  timeout: 1s";
+        context.write("school.yaml", mapping.replace("  username: autoimport", quick));
+        context.run(&["push", "school.yaml"]);
+        let said = doctor(&context, &[]);
+        assert!(said.starts_with("exit code 0\n"), "{said}");
+        assert!(said.contains("warning   outcomes: unknown of 3 patrons"), "{said}");
+    }
+}
+
+/// Nothing of pupils and no password is in any file of the bundle, nor in their names.
+#[test]
+fn a_bundle_holds_nothing_of_pupils() {
+    let context = TestContext::with_sandbox(&[]);
+    context.sis(
+        "CREATE TABLE students (login text, given text, family text, email text, year integer, barcode text, form text);
+         INSERT INTO students VALUES ('canary.one', 'Canary', 'Canary', 'canary.one@school.example', 2030, 'canary1', '7A'),
+             ('canary.two', 'Canary', 'Canary', 'not an address', 2030, 'canary2', '7A');",
+    );
+    context.mapping(
+        "state: state.db\nexpect:\n  - { patron: canary.one, is: { surname: Canary, formclass: 7A } }\n  - { rows: { min: 1 } }\n",
+    );
+    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let mapping = mapping
+        .replace("password: ${INFINITI_PASSWORD}", &format!("password: {PASSWORD} # as canary.one says"))
+        .replace("FROM students", "FROM students WHERE login <> 'canary.one' OR 1 = 1");
+    context.write("school.yaml", mapping);
+    context.command(&["push", "school.yaml", "--log-file", "sispush.log"]).output().unwrap();
+    let mut log = std::fs::read_to_string(context.path("sispush.log")).unwrap();
+    log.push_str("students row 2, `canary.two`: `emailaddress` is not a well-formed address\n");
+    log.push_str("2026-11-23T02:30:00.125Z warning: something of Canary.One and canary.one@school.example\n");
+    context.write("sispush.log", log);
+    let output = context.output(&["doctor", "school.yaml", "--bundle", "support.zip"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("wrote support.zip (8 files) for a support request; look into it before you send it"),
+        "{said}"
+    );
+
+    let bytes = std::fs::read(context.path("support.zip")).unwrap();
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let mut all = String::new();
+    for index in 0..zip.len() {
+        let mut file = zip.by_index(index).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        let shown = format!("== {}\n{text}", file.name().unwrap());
+        assert!(!shown.to_lowercase().contains("canary"), "{shown}");
+        all.push_str(&shown);
+        all.push('\n');
+    }
+    let names: Vec<&str> = all.lines().filter_map(|line| line.strip_prefix("== ")).collect();
+    assert_eq!(
+        names,
+        [
+            "README.txt",
+            "versions.txt",
+            "school/doctor.json",
+            "school/doctor.txt",
+            "school/mapping.yaml",
+            "school/query-1.sql",
+            "school/runs.json",
+            "school/log.txt"
+        ]
+    );
+    for kept in [
+        "password: ********",
+        "WHERE login <> 'user-1' OR 1 = 1",
+        "patron: user-1, is: { surname: ********",
+        "\"exit_code\": 1",
+        "push ended",
+        "1 line that sispush did not write: left out",
+        "warning: something of user-1 and user-1@…",
+        "ok        extract `students`: 7 columns, 2 rows",
+    ] {
+        assert!(all.contains(kept), "{kept} is not in\n{all}");
+    }
+    #[cfg(unix)]
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(context.path("support.zip")).unwrap()) & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_bundle_that_cannot_be_written_is_an_error() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: none\n");
+    let said = context.run(&["doctor", "school.yaml", "--bundle", "nowhere/support.zip"]);
+    assert!(said.starts_with("exit code 2\n"), "{said}");
+    assert!(said.contains("error: could not write `nowhere/support.zip`"), "{said}");
+}
