@@ -57,6 +57,8 @@ const GLOBAL: &str = "Global options";
 pub(super) enum Command {
     /// Run the whole job on a made-up school and a loopback Infiniti; needs no set-up.
     Demo(DemoArgs),
+    /// Write a mapping to start from: asks for what it needs, looks at the database, and guesses which column is what.
+    Init(InitArgs),
     /// Check mapping files without contacting anything.
     Check(CheckArgs),
     /// Try every step between the SIS, this machine and Infiniti, and say which one fails; send nothing.
@@ -92,6 +94,44 @@ pub(super) struct DemoArgs {
     /// Leave the loopback Infiniti running so that you can look at its page; Ctrl-C stops it.
     #[arg(long)]
     pub(super) keep_running: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitArgs {
+    /// The mapping file to write.
+    #[arg(value_name = "FILE", default_value = "school.yaml")]
+    pub(super) file: PathBuf,
+    /// The database: `mssql://user@host/database`, `postgres://…`, `mysql://…`, `sqlite:FILE`, or an ADO.NET string. A
+    /// password in it is used once, and not written.
+    #[arg(long, value_name = "URL")]
+    pub(super) source: Option<String>,
+    /// The school's Infiniti address, or its first word: `example` is `https://example.concordinfiniti.com`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) target: Option<String>,
+    /// The Infiniti account that imports [default: autoimport].
+    #[arg(long, value_name = "NAME")]
+    pub(super) username: Option<String>,
+    /// Start from a shipped mapping; `list` shows them.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["table", "query", "query_file"])]
+    pub(super) template: Option<String>,
+    /// List the shipped mappings, and do nothing else.
+    #[arg(long)]
+    pub(super) list_templates: bool,
+    /// Take this table or view: `students=vStudents`, `staff=vStaff`; may be given for each.
+    #[arg(long, value_name = "[WHO=]NAME")]
+    pub(super) table: Vec<String>,
+    /// Take this query, of students unless it begins with `staff=`; may be given for each.
+    #[arg(long, value_name = "[WHO=]SQL")]
+    pub(super) query: Vec<String>,
+    /// Likewise, from a file.
+    #[arg(long, value_name = "[WHO=]FILE")]
+    pub(super) query_file: Vec<String>,
+    /// Contact nothing: the queries are yours to write.
+    #[arg(long, conflicts_with_all = ["table", "query", "query_file"])]
+    pub(super) offline: bool,
+    /// Write over a file that is there already.
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Args, Debug)]

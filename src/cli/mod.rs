@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod doctor;
 mod explain;
+mod init;
 mod man;
 mod output;
 mod preview;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
     }
     let mut output = Output::new();
     let result = start_logging(&cli).and_then(|()| match cli.command {
+        Command::Init(args) => until_interrupted(|_| init::run(args, output.clone())),
         Command::Check(args) => check::run(&args, &mut output),
         Command::Doctor(args) => {
             let log_file = cli.global.log_file.clone();

@@ -26,6 +26,7 @@ use super::load;
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
+use crate::error::Hint;
 use crate::source::{Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
@@ -402,6 +403,23 @@ fn target_url(text: &str) -> Result<Url, Fault> {
         ));
     }
     Ok(url)
+}
+
+/// A school's address as a new mapping writes it: `example` is `https://example.concordinfiniti.com`.
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub(crate) fn school_address(text: &str) -> Result<String, (String, Option<Hint>)> {
+    let text = text.trim().trim_end_matches('/');
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let address = if is_name {
+        format!("https://{}.concordinfiniti.com", text.to_ascii_lowercase())
+    } else if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("https://{text}")
+    };
+    target_url(&address).map(|_| address).map_err(|fault| (fault.message, fault.hint))
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {

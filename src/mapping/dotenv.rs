@@ -27,6 +27,28 @@ pub(super) fn read(path: &Path) -> Result<HashMap<String, SecretString>, Fault> 
     })
 }
 
+/// The names of a file's variables; none if there is no file.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>, String> {
+    read(path).map(|variables| variables.into_keys().collect()).map_err(|fault| fault.message)
+}
+
+/// The line that gives a variable this value.
+pub(crate) fn line(name: &str, value: &str) -> String {
+    let is_bare = !value.is_empty()
+        && value.chars().all(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '\'' | '"' | '#' | '\\'));
+    if is_bare {
+        format!("{name}={value}\n")
+    } else if !value.contains(['\'', '\n', '\r']) {
+        format!("{name}='{value}'\n")
+    } else {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        format!("{name}=\"{value}\"\n")
+    }
+}
+
 /// The variables, or the line and what is wrong with it. Later lines win.
 fn parse(text: &str) -> Result<HashMap<String, SecretString>, (usize, &'static str)> {
     let mut variables = HashMap::new();
@@ -101,6 +123,13 @@ mod tests {
             ("A=${B}", "${B}"),
         ] {
             assert_eq!(value(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_written_is_read_back() {
+        for value in ["a", "a#b", "a b", "p@ss;w'ö\"rd {1}", "'", "\\n", "a'\\d", " x ", "$x", "${B}", "a\\", "'\\"] {
+            assert_eq!(self::value(&line("A", value)), value, "{}", line("A", value));
         }
     }
 

@@ -11,6 +11,7 @@ use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceT
 use super::secret::{self, Fault, Origin, Reference, Secrets};
 use super::text::{self, TextError};
 use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
+use crate::error::Hint;
 use crate::source::Connection;
 
 /// The references of a mapping that are not replaced yet, with their places.
@@ -61,10 +62,19 @@ impl Mapping {
                 return Err(invalid(SourceText::new(path, &lossy, None).problems(vec![finding])));
             }
         };
-        let (tree, mut findings) = yaml::parse(&text);
-        let source_text = SourceText::new(path, &text, tree.as_ref());
+        Self::parse(path, &text)
+    }
+
+    /// [`Mapping::load`] of a text that is, or will be, at a path.
+    ///
+    /// # Errors
+    /// When the text is not valid: then with every problem, warnings among them.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, MappingError> {
+        let invalid = |problems| MappingError::Invalid { path: path.to_owned(), problems };
+        let (tree, mut findings) = yaml::parse(text);
+        let source_text = SourceText::new(path, text, tree.as_ref());
         let Some(tree) = tree else { return Err(invalid(source_text.problems(findings))) };
-        let (checked, more) = check::check(&tree, &text, path);
+        let (checked, more) = check::check(&tree, text, path);
         findings.extend(more);
         let is_valid = findings.iter().all(|finding| finding.severity != Severity::Error);
         let problems = source_text.problems(findings);
@@ -196,6 +206,15 @@ pub(super) fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>,
     source.ca_file = ca_file.map(|file| expand_path(&file, secrets, folder)).transpose()?;
     place_database(source, folder);
     Ok(())
+}
+
+/// Replaces a source's references as a mapping in `folder` would, before there is a mapping.
+///
+/// # Errors
+/// What is wrong with the first that is missing, and what to do.
+pub(crate) fn resolve_new_source(source: &mut Connection, folder: &Path) -> Result<(), (String, Option<Hint>)> {
+    let mut secrets = Secrets::new(folder, &secret::environment);
+    resolve_source(source, &mut secrets, folder).map_err(|fault| (fault.message, fault.hint))
 }
 
 fn resolve_target(target: &mut TargetSettings, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ pub mod keys;
 mod load;
 mod lookup;
 mod mask;
+pub mod propose;
 mod secret;
 mod settings;
 mod share;
@@ -29,13 +30,17 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use check::school_address;
 pub use code::Code;
 pub use diagnostic::{MappingError, Problem, Severity};
+pub(crate) use dotenv::{line as secret_line, names as secret_names};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub use keys::nearest;
 pub use load::find;
+pub(crate) use load::resolve_new_source;
 pub use lookup::Lookup;
 pub use secret::Origin;
+pub(crate) use secret::environment;
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
 pub use share::{Shareable, shareable};
 pub use state::{StateLocation, StateLocationError};

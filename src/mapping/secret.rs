@@ -215,7 +215,7 @@ impl<'m> Secrets<'m> {
 
 /// The process environment: the only place that reads it for mappings.
 #[expect(clippy::disallowed_methods, reason = "the one place where the secrets of a mapping come from the environment")]
-pub(super) fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

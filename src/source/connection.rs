@@ -214,7 +214,7 @@ impl fmt::Display for Connection {
 
 impl Engine {
     /// The scheme of its URLs, as we write it.
-    fn scheme(self) -> &'static str {
+    pub(crate) fn scheme(self) -> &'static str {
         match self {
             Self::SqlServer => "mssql",
             Self::Postgres => "postgres",

@@ -165,6 +165,10 @@ impl Source for Csv {
         })
     }
 
+    fn tables(&self) -> Vec<String> {
+        self.drops.iter().map(|drop| drop.table.clone()).collect()
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move { drop(self) })
     }

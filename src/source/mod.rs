@@ -13,6 +13,7 @@
 //!
 //! All extracts of a mapping run in one session, so that they agree.
 
+pub mod catalogue;
 mod connection;
 mod csv;
 mod error;
@@ -45,6 +46,11 @@ pub trait Source: Send {
     ///
     /// Ends early and well when the sink is [stopped](row::Stopped); the session is then only good for closing.
     fn extract<'a>(&'a mut self, query: &'a str, sink: &'a mut RowSink) -> BoxFuture<'a, Result<(), SourceError>>;
+
+    /// The tables that are there and that no catalogue of the database lists; none where there is a catalogue.
+    fn tables(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Ends the session. Errors are of no interest: nothing was written.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;

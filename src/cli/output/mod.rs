@@ -4,12 +4,15 @@ mod demo;
 mod doctor;
 mod expect;
 mod explain;
+mod init;
 mod json;
 mod junit;
 mod plan;
 mod preview;
 mod result;
 mod state;
+
+pub(super) use init::{Question, Remark};
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
