@@ -394,7 +394,7 @@ fn free_port() -> u16 {
 }
 
 /// The server; if there is none, says so, and on a build machine fails: a suite that skips is not a suite.
-fn installed<T>(test: &str, server: &str, package: &str, found: Option<&'static T>) -> Option<&'static T> {
+pub(crate) fn installed<T>(test: &str, server: &str, package: &str, found: Option<&'static T>) -> Option<&'static T> {
     if found.is_none() {
         let message = format!("ignored: {test} needs {server} (apt-get install {package})");
         assert!(cfg!(not(unix)) || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");

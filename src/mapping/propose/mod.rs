@@ -12,6 +12,7 @@
 
 mod columns;
 mod head;
+mod joins;
 pub mod profile;
 mod tables;
 mod words;

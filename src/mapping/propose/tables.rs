@@ -33,10 +33,19 @@ fn promise(relation: &Relation) -> i64 {
     ] {
         score += if has(header) { weight } else { 0 };
     }
-    if score == 0 {
-        return 0;
+    // A table that says who is a student, or in which class, and leaves names to another: it can be joined.
+    let is_beside = score <= 1 && relation.columns.iter().any(|column| column.name.to_lowercase().ends_with("id"));
+    let name = i64::from(name_weight(&relation.name, None));
+    match (score, is_beside) {
+        (0, false) => 0,
+        (_, true) => (name > 0 || score > 0 || has("graduationyear") || has_level(relation)).into(),
+        _ => score + name,
     }
-    score + i64::from(name_weight(&relation.name, None))
+}
+
+fn has_level(relation: &Relation) -> bool {
+    let synonyms = SYNONYMS.iter().find(|(meaning, _)| *meaning == Meaning::YearLevel);
+    synonyms.is_some_and(|(_, synonyms)| relation.columns.iter().any(|column| fit(&column.name, synonyms) >= 70))
 }
 
 /// The contract's spelling: [`Meaning`] holds static texts.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::columns::{Extract, Found, Rule};
-use super::{Picked, Sampled, Who, propose};
+use super::{Picked, Sampled, Who, joins};
 use crate::infiniti::contract::{Holders, Presence, USERS};
 use crate::source::Engine;
 use crate::source::catalogue::identifier;
@@ -86,6 +86,9 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
             4,
             &format!("TODO: nothing says that these are {}: does the query need a WHERE?", extract.who.name()),
         );
+    }
+    if let Some(telling) = joins::telling(look, picked).filter(|_| picked.is_shared) {
+        comment(out, 4, &telling);
     }
     for remark in &extract.remarks {
         comment(out, 4, &format!("TODO: {remark}"));
@@ -248,11 +251,6 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
                 comment(out, 6, "If the logins are what stands before the @ of the address:");
                 comment(out, 6, &format!("username: {{ column: {email}, transform: [{{ first_of: \"@\" }}, lower] }}"));
             }
-            if let Some((look, picked, _)) = place
-                && let Some(join) = join(look, picked, header)
-            {
-                comment(out, 6, &join);
-            }
         }
         "graduationyear" if who == Who::Students => {
             line(out, "      graduationyear:", "TODO: a column with the year in which they finish school");
@@ -278,11 +276,6 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
                 Who::Staff => "staff need one: without it Infiniti cannot write to them",
             };
             line(out, "      # emailaddress: TODO", why);
-            if let Some((look, picked, _)) = place
-                && let Some(join) = join(look, picked, header)
-            {
-                comment(out, 6, &join);
-            }
         }
         "adminsystemid" => {
             line(out, "      # adminsystemid: TODO", "the SIS's own number of the person, which never changes")
@@ -300,6 +293,15 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
         }
         // Most schools do without these.
         _ => {}
+    }
+    let is_wanted = matches!(
+        header,
+        "username" | "emailaddress" | "graduationyear" | "librarybarcode" | "formclass" | "surname" | "givenname"
+    );
+    if let Some((look, picked, _)) = place.filter(|_| is_wanted)
+        && let Some(join) = joins::having(look, picked, header)
+    {
+        comment(out, 6, &join);
     }
     debug_assert!(USERS.header(header).is_some());
 }
@@ -333,28 +335,6 @@ fn write_skeleton(out: &mut String, who: Who, has_looked: bool) {
             write_missing(out, header.name, who, None);
         }
     }
-}
-
-/// Another table that has the header and a column by which it could be joined.
-fn join(look: &Look<'_>, picked: &Picked, header: &str) -> Option<String> {
-    let own = &look.tables[picked.table];
-    let Sql::From(from) = &own.sql else { return None };
-    look.tables.iter().enumerate().filter(|(index, _)| *index != picked.table).find_map(|(_, table)| {
-        let Sql::From(other) = &table.sql else { return None };
-        let proposed = propose(picked.extract.who, table, look.engine, look.year);
-        let wanted = *proposed.found.iter().find(|found| found.header == header)?.columns.first()?;
-        let by = (table.rows.columns.iter().enumerate()).find(|(index, column)| {
-            let name = column.name.to_lowercase();
-            let is_key = name.len() > 2 && ["id", "key", "no", "code", "number"].iter().any(|end| name.ends_with(end));
-            let is_here = own.rows.columns.iter().any(|mine| mine.name.eq_ignore_ascii_case(&column.name));
-            *index != wanted && is_key && is_here && super::profile::Profile::of(&table.rows, *index).is_unique()
-        })?;
-        let by = identifier(look.engine, &by.1.name);
-        Some(format!(
-            "`{}` has `{}`, and `{by}` as this table has; perhaps: JOIN {other} j ON j.{by} = {from}.{by}",
-            table.name, table.rows.columns[wanted].name
-        ))
-    })
 }
 
 /// A line with a comment behind it, or below it where it is too long for that.

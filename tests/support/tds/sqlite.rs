@@ -200,6 +200,7 @@ impl Session {
     }
 
     fn query(&self, sql: &str) -> Answer {
+        let sql = &in_sqlite(sql);
         let mut results = Vec::new();
         let mut batch = Batch::new(&self.connection, sql);
         loop {
@@ -262,6 +263,19 @@ fn functions(sql: &str, today: &str) -> String {
         sql = Regex::new(function).unwrap().replace_all(&sql, words).into_owned();
     }
     sql
+}
+
+/// A query with SQL Server's catalogue and its `TOP` in SQLite's words. Lines stay where they are.
+fn in_sqlite(sql: &str) -> String {
+    const TABLES: &str = "(SELECT 'dbo' AS TABLE_SCHEMA, name AS TABLE_NAME, \
+                          CASE type WHEN 'view' THEN 'VIEW' ELSE 'BASE TABLE' END AS TABLE_TYPE \
+                          FROM sqlite_master WHERE type IN ('table', 'view'))";
+    const COLUMNS: &str = "(SELECT 'dbo' AS TABLE_SCHEMA, m.name AS TABLE_NAME, p.name AS COLUMN_NAME, \
+                           p.type AS DATA_TYPE, p.cid + 1 AS ORDINAL_POSITION \
+                           FROM sqlite_master m JOIN pragma_table_info(m.name) p WHERE m.type IN ('table', 'view'))";
+    let sql = sql.replace("INFORMATION_SCHEMA.TABLES", TABLES).replace("INFORMATION_SCHEMA.COLUMNS", COLUMNS);
+    let top = Regex::new(r"(?is)^SELECT\s+TOP\s+(\d+)\s(.*)$").unwrap();
+    top.replace(&sql, "SELECT $2 LIMIT $1").into_owned()
 }
 
 /// The type of an expression, which has no declaration.

@@ -1,0 +1,317 @@
+//! `init`: from an empty folder to a mapping, on databases whose schema was not made for it.
+
+mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
+
+use std::fs;
+
+use support::context::TestContext;
+use support::servers::{self, MariaDb, Postgres};
+use tds::TdsServer;
+
+/// A school of the package `django-school-management`: logins and names in one table, classes in others.
+const SCHOOL: &str = include_str!("fixtures/samples/school.sql");
+/// A shop: nobody in it is a student.
+const CHINOOK: &str = include_str!("fixtures/samples/chinook.sql");
+/// What Django's developers could have told of the school: who reads two tables finds it.
+const STUDENTS: &str = "SELECT u.username, u.first_name, u.last_name, u.email, s.student_id, c.name AS form, c.grade, \
+                        c.academic_year FROM auth_user u JOIN school_management_student s ON s.user_id = u.id \
+                        JOIN school_management_class c ON c.id = s.current_class_id WHERE s.is_active = true";
+const STAFF: &str = "SELECT u.username, u.first_name, u.last_name, u.email, t.employee_id FROM auth_user u \
+                     JOIN school_management_teacher t ON t.user_id = u.id WHERE u.is_active = true";
+
+fn read(context: &TestContext, name: &str) -> String {
+    let text = fs::read_to_string(context.path(name)).unwrap();
+    assert!(!text.contains("canary"), "a secret or a value of a row is in {name}:\n{text}");
+    text
+}
+
+/// The exit code and all that was said, then the mapping.
+fn written(context: &TestContext, arguments: &[&str]) -> String {
+    let said = context.run(&[&["init"], arguments].concat());
+    let mapping = read(context, "school.yaml").replace(&context.folder().display().to_string(), "[FOLDER]");
+    let mapping = support::context::without_times_and_ports(&mapping);
+    let year = jiff::Zoned::now().year().to_string();
+    format!("{said}----- school.yaml -----\n{}", mapping.replace(&format!("{{{{ {year} "), "{{ [YEAR] "))
+}
+
+#[test]
+fn shipped_mappings_are_listed() {
+    let context = TestContext::new();
+    let said = context.run(&["init", "--list-templates"]);
+    assert!(said.starts_with("exit code 0\n") && said.contains("\ndemo "), "{said}");
+    assert_eq!(context.run(&["init", "--template", "list"]), said);
+    assert_eq!(fs::read_dir(context.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn who_cannot_be_asked_is_told_which_options_are_missing() {
+    let context = TestContext::new();
+    insta::assert_snapshot!(context.run(&["init"]));
+    insta::assert_snapshot!(context.run(&["init", "--source", "mssq://h/d", "--target", "example"]));
+    insta::assert_snapshot!(context.run(&["init", "--source", "sqlite:a.db", "--target", "http://a.example"]));
+    insta::assert_snapshot!(context.run(&["init", "--template", "dem"]));
+    assert_eq!(fs::read_dir(context.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn offline_a_mapping_is_written_that_check_complains_about() {
+    let context = TestContext::new();
+    insta::assert_snapshot!(written(
+        &context,
+        &[
+            "--source",
+            "mssql://svc_library@sis.example.local/Synergetic?instance=SIS",
+            "--target",
+            "example",
+            "--offline"
+        ]
+    ));
+    insta::assert_snapshot!(read(&context, ".env.example"));
+    insta::assert_snapshot!(context.run(&["check", "school.yaml"]));
+}
+
+#[test]
+fn a_file_that_is_there_is_kept() {
+    let context = TestContext::new();
+    context.write("school.yaml", "version: 1\n");
+    let arguments = ["init", "--source", "sqlite:sis.db", "--target", "example", "--offline"];
+    insta::assert_snapshot!(context.run(&arguments));
+    assert_eq!(read(&context, "school.yaml"), "version: 1\n");
+    assert!(context.run(&[&arguments[..], &["--force"]].concat()).starts_with("exit code 0\n"));
+    assert!(read(&context, "school.yaml").contains("sqlite:sis.db"));
+    let said = context.run(&["init", "no/such/school.yaml", "--source", "sqlite:sis.db", "--target", "example"]);
+    assert!(said.starts_with("exit code 2\n") && said.contains("could not write `no/such/school.yaml`"), "{said}");
+}
+
+#[test]
+fn a_password_in_the_address_is_not_written() {
+    let context = TestContext::new();
+    let source = "Server=sis\\A;Database=Syn;User ID=svc;Password=canary;Encrypt=false";
+    let said = written(&context, &["--source", source, "--target", "example", "--offline"]);
+    assert!(said.contains("password: ${SIS_PASSWORD}") && said.contains("encryption: login"), "{said}");
+}
+
+#[test]
+fn a_shipped_mapping_is_tried_out() {
+    let context = TestContext::new();
+    context.run(&["demo", "--folder", "demo"]);
+    context.sis("SELECT 1");
+    let missing =
+        context.run(&["init", "a.yaml", "--source", "sqlite:sis.db", "--target", "example", "--template", "demo"]);
+    insta::assert_snapshot!(missing);
+    let arguments = ["--source", "sqlite:demo/sample-sis.db", "--target", "example", "--template", "demo"];
+    let said = written(&context, &arguments);
+    assert!(said.contains("students  the query runs: 11 columns, none missing"), "{said}");
+    assert!(said.contains("# The demo's mapping: how the sample") && !said.contains("state.db"), "{said}");
+    assert!(context.run(&["check", "school.yaml"]).starts_with("exit code 0\n"));
+}
+
+#[test]
+fn a_school_of_unknown_schema_in_sqlite() {
+    let context = TestContext::new();
+    context.sis(SCHOOL).sis(CHINOOK);
+    insta::assert_snapshot!(written(&context, &["--source", "sqlite:sis.db", "--target", "example"]));
+    let said = context.run(&["check", "school.yaml"]);
+    assert!(said.starts_with("exit code 2\n"), "{said}");
+}
+
+/// What a technician does who has read that the names are in one table and the classes in another.
+#[test]
+fn a_school_of_unknown_schema_in_postgres_to_its_patrons() {
+    let Some(server) = Postgres::get("init: a school in PostgreSQL") else { return };
+    server.create_database("init_school");
+    server.execute("init_school", SCHOOL);
+    let mut context = TestContext::new();
+    let source = format!("postgres://{}@127.0.0.1:{}/init_school", servers::USERNAME, server.port());
+    let arguments = ["--source", &source, "--target", "example"];
+    // The password is missing, and nobody can be asked.
+    let said = context.run(&[&["init"], &arguments[..]].concat());
+    insta::assert_snapshot!(said);
+    context.set_env("SIS_PASSWORD", "wrong");
+    insta::assert_snapshot!(context.run(&[&["init"], &arguments[..]].concat()));
+    context.set_env("SIS_PASSWORD", servers::PASSWORD);
+    let said = written(&context, &[&arguments[..], &["--force"]].concat());
+    insta::assert_snapshot!(said);
+    let (students, staff) = (format!("students={STUDENTS}"), format!("staff={STAFF}"));
+    let said = written(&context, &[&arguments[..], &["--force", "--query", &students, "--query", &staff]].concat());
+    insta::assert_snapshot!(said);
+    all_are_patrons(&context);
+}
+
+/// 25 of 26 students and 5 of 6 teachers are active.
+fn all_are_patrons(context: &TestContext) {
+    let checked = context.run(&["check", "school.yaml"]);
+    assert!(checked.starts_with("exit code 0\n"), "{checked}");
+    let shown = context.output(&["preview", "school.yaml", "--format", "json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["patrons"].as_array().unwrap().len(), 30, "{shown}");
+    assert_eq!(shown["rejections"].as_array().unwrap().len(), 0, "{shown}");
+    let text = shown.to_string();
+    assert!(text.contains("\"graduationyear\":\"2031\"") && text.contains("\"formclass\":\"Year 07A\""), "{text}");
+}
+
+#[test]
+fn a_school_of_unknown_schema_in_mariadb_to_its_patrons() {
+    let Some(server) = MariaDb::get("init: a school in MariaDB") else { return };
+    server.create_database("init_school");
+    server.execute("init_school", SCHOOL);
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", servers::PASSWORD);
+    let source = format!("mysql://{}@127.0.0.1:{}/init_school", servers::USERNAME, server.port());
+    let said = written(&context, &["--source", &source, "--target", "example"]);
+    assert!(said.contains("username: username") && said.contains("`is_active`: 1 30, 0 2 (in 32 rows)"), "{said}");
+    context.write("students.sql", STUDENTS).write("staff.sql", STAFF);
+    let files = ["--force", "--query-file", "students.sql", "--query-file", "staff=staff.sql"];
+    written(&context, &[&["--source", &source, "--target", "example"], &files[..]].concat());
+    all_are_patrons(&context);
+}
+
+#[test]
+fn a_database_without_students_in_sql_server_to_its_patrons() {
+    let server = TdsServer::start();
+    server.execute(&CHINOOK.replace("timestamp", "datetime"));
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", tds::PASSWORD);
+    let source = format!("mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
+    let arguments = ["--source", &source, "--target", "example"];
+    insta::assert_snapshot!(written(&context, &arguments));
+    let tables = ["--force", "--table", "students=chinook_customer", "--table", "staff=chinook_employee"];
+    let said = written(&context, &[&arguments[..], &tables[..]].concat());
+    // The answers of somebody who knows that logins are what stands before the @.
+    let login = "{ column: email, transform: [{ first_of: \"@\" }, lower] }";
+    let mapping = read(&context, "school.yaml");
+    let mut filled = String::new();
+    for line in mapping.lines() {
+        if line.starts_with("      username:") {
+            filled.push_str(&format!("      username: {login}\n"));
+        } else if line.starts_with("      graduationyear:") {
+            filled.push_str("      graduationyear: { value: 2030 }\n");
+        } else {
+            filled.push_str(&format!("{line}\n"));
+        }
+    }
+    assert!(said.contains(&format!("# username: {login}")), "{said}");
+    context.write("school.yaml", filled);
+    let checked = context.run(&["check", "school.yaml"]);
+    assert!(checked.starts_with("exit code 0\n"), "{checked}");
+    let shown = context.run(&["preview", "school.yaml", "--format", "csv"]);
+    assert!(shown.starts_with("exit code 0\n") && shown.contains("\nandrew,Y,Y,Andrew,Adams,"), "{shown}");
+    assert!(server.batches().iter().all(|batch| !batch.to_uppercase().contains("COUNT(")));
+}
+
+#[test]
+fn a_table_that_is_not_there_is_told_with_the_nearest() {
+    let context = TestContext::new();
+    context.sis(CHINOOK);
+    let said = context.run(&[
+        "init",
+        "--source",
+        "sqlite:sis.db",
+        "--target",
+        "example",
+        "--table",
+        "students=chinook_custmer",
+    ]);
+    insta::assert_snapshot!(said);
+    assert!(!context.path("school.yaml").exists());
+}
+
+#[test]
+fn an_empty_database_and_one_that_is_not_there() {
+    let context = TestContext::new();
+    context.sis("CREATE TABLE students (login text, surname text)");
+    let said = written(&context, &["--source", "sqlite:sis.db", "--target", "example"]);
+    assert!(said.contains("Guessed from `students`, which has no rows."), "{said}");
+    let context = TestContext::new();
+    context.write("sis.db", "");
+    let said = written(&context, &["--source", "sqlite:sis.db", "--target", "example"]);
+    assert!(said.contains("students  no table looks like one of students"), "{said}");
+    let said = context.run(&["init", "b.yaml", "--source", "sqlite:none.db", "--target", "example"]);
+    insta::assert_snapshot!(said);
+    assert!(context.path("b.yaml").exists());
+}
+
+#[test]
+fn five_hundred_tables_are_no_obstacle() {
+    let context = TestContext::new();
+    let tables: String = (0..500)
+        .map(|number| {
+            format!("CREATE TABLE t{number} (id integer, code text, surname text, student_id integer, amount real);")
+        })
+        .collect();
+    context.sis(&format!("{tables} CREATE VIEW broken AS SELECT * FROM gone; DROP TABLE IF EXISTS gone;"));
+    context.sis(SCHOOL);
+    let started = std::time::Instant::now();
+    let said = written(&context, &["--source", "sqlite:sis.db", "--target", "example"]);
+    assert!(said.contains("Guessed from `auth_user`"), "{said}");
+    assert!(started.elapsed().as_secs() < 20);
+}
+
+/// A terminal by `script` of util-linux: what is typed comes from a pipe behind it.
+#[cfg(unix)]
+#[test]
+fn somebody_at_a_terminal_is_asked() {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    let Some(server) = Postgres::get("init: asked at a terminal") else { return };
+    server.create_database("init_asked");
+    server.execute("init_asked", SCHOOL);
+    let script = std::path::Path::new("/usr/bin/script").exists().then_some(&());
+    if servers::installed("init: asked at a terminal", "script", "bsdutils", script).is_none() {
+        return;
+    }
+    let mut context = TestContext::new();
+    context.unset_env("INFINITI_PASSWORD");
+    let program = env!("CARGO_BIN_EXE_sispush");
+    let mut command = context.shell(&format!("exec /usr/bin/script -qec '{program} init' /dev/null"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let answers = [
+        "0",
+        "postgers://x",
+        "2",
+        &format!("127.0.0.1:{}", server.port()),
+        "init_asked",
+        servers::USERNAME,
+        "example",
+        "",
+        "",
+        "wrong password",
+        servers::PASSWORD,
+        "y",
+        "canary infiniti",
+    ];
+    // Each answer when its question stands there: what is typed before a hidden one would be thrown away.
+    let mut said = String::new();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    for answer in answers {
+        wait_for(&mut stdout, &mut said, ": ");
+        writeln!(stdin, "{answer}").unwrap();
+    }
+    wait_for(&mut stdout, &mut said, "--limit 20");
+    drop(stdin);
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(!said.contains("canary") && !said.contains("wrong password"), "{said}");
+    assert!(said.contains("did you mean `postgres:`?") && said.contains("login refused"), "{said}");
+    assert!(read(&context, "school.yaml").contains("username: username"));
+    let secrets = fs::read_to_string(context.path(".env")).unwrap();
+    assert_eq!(secrets, format!("SIS_PASSWORD={}\nINFINITI_PASSWORD='canary infiniti'\n", servers::PASSWORD));
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(fs::metadata(context.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// Reads until a prompt is the last thing that was said.
+#[cfg(unix)]
+fn wait_for(stdout: &mut impl std::io::Read, said: &mut String, prompt: &str) {
+    let mut bytes = [0; 4096];
+    while !(said.ends_with(prompt) || (prompt.len() > 2 && said.contains(prompt))) {
+        let count = stdout.read(&mut bytes).unwrap();
+        assert!(count > 0, "it ended before `{prompt}`: {said}");
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    // The next prompt is another one.
+    said.push('\n');
+}
