@@ -72,6 +72,27 @@ fn every_rule_has_its_message() {
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("invalid", catalogue) });
 }
 
+/// Nothing else of such a mapping is tried, and its queries are checked all the same.
+#[cfg(not(feature = "odbc"))]
+#[test]
+fn without_odbc_a_mapping_says_what_to_build() {
+    let text = mapping("", "", "  password: ${X}\n").replace("sqlite:sis.db", "odbc:school");
+    let (_folder, path) = folder(&text, "");
+    let error = Mapping::load(&path).unwrap_err();
+    let said: Vec<_> =
+        error.problems().iter().map(|problem| (problem.message.as_str(), problem.hint.as_deref())).collect();
+    assert_eq!(
+        said,
+        [(
+            "this sispush was built without ODBC",
+            Some(
+                "the released program for Windows has it; elsewhere install unixODBC (`unixodbc-dev` on Debian) and build \
+                 with `cargo install --locked --path . --features odbc`"
+            )
+        )]
+    );
+}
+
 #[test]
 fn what_only_looks_wrong_is_a_warning() {
     let mut catalogue = String::new();
@@ -455,6 +476,8 @@ fn no_rendering_shows_a_password() {
         format!("url: nosuch://sa:{canary}@host/db"),
         format!("url: Server=h;Password={canary};Nonsense"),
         format!("url: \"Server=h;Pwd='{canary};x'\""),
+        format!("url: odbc:Driver=x;Server=h;PWD={canary}"),
+        format!("url: \"odbc:Driver={{A;b}};Pwd={{a;{canary};b}}c;x\""),
         format!("url: x\nstate: postgres://svc:{canary}@host/db\nx:"),
         format!("url: x\nstate: mongodb://svc:{canary}@host/db\nx:"),
         format!("url: x\nstate: host=h password={canary}\nx:"),

@@ -255,6 +255,20 @@ fn school(lines: &str) -> (TdsServer, TestContext) {
     (server, context)
 }
 
+#[test]
+fn what_a_drop_that_is_cut_off_looks_like_is_shown() {
+    let context = TestContext::new();
+    let mapping = blocks(README).into_iter().find(|block| block.text.contains("csv:drops")).unwrap();
+    context.write("school.yaml", mapping.text);
+    write_secrets(&context, "");
+    fs::create_dir(context.path("drops")).unwrap();
+    context.write(
+        "drops/students.csv",
+        "stkey,first_name,surname,home_group,exit_year,status\nNGU0001,Zo\u{eb},Nguyen,7B,2031,ACTV\nSMI0002,Jack,Smi",
+    );
+    compare_output("output: csv", &context.run(&["push", "school.yaml"]));
+}
+
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
 fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);

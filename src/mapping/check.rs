@@ -27,7 +27,7 @@ use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
-use crate::source::{Connection, Encryption, Engine};
+use crate::source::{self, Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
 pub(super) struct Checked {
@@ -187,6 +187,16 @@ impl Checker<'_> {
                     .hint("use `required` or `off`"),
             );
         }
+        if connection.engine == Engine::Odbc {
+            for key in ["encryption", "trust_server_certificate", "ca_file"] {
+                let Some(field) = section.get(key) else { continue };
+                let message =
+                    format!("`{}` does nothing through ODBC: the driver encrypts as it is told to", field.path);
+                self.report(Finding::error(Code::IdleKey, &field.key_span, message).hint(
+                    "delete it, and set encryption in the data source or connection string as the driver's manual says",
+                ));
+            }
+        }
         connection.timeout = timeout?;
         // What the address itself says holds unless the key is there.
         if section.get("trust_server_certificate").is_some() {
@@ -220,6 +230,14 @@ impl Checker<'_> {
         }
         match Connection::parse(url) {
             Ok(connection) => {
+                // Said before anything else that needs the engine would fail.
+                if let Err(error) = source::check_engine(connection.engine) {
+                    let hint = error.hint();
+                    self.report(Finding {
+                        hint,
+                        ..Finding::error(Code::EngineOfBuild, &field.node.span, error.to_string())
+                    });
+                }
                 if connection.password.as_ref().is_some_and(|password| is_literal(password.expose_secret())) {
                     self.warn_literal_password(field);
                 }

@@ -74,6 +74,7 @@ codes! {
     Secret "secret" "A secret that the mapping refers to cannot be had.",
     LiteralPassword "literal-password" "A password stands in the file in plain text.",
     SourceUrl "source-url" "The source's address cannot be used.",
+    EngineOfBuild "engine-of-build" "This build does not have the engine.",
     EncryptionLevel "encryption-level" "The engine does not have this level of encryption.",
     TargetUrl "target-url" "The target's address cannot be used.",
     RehearsalTarget "rehearsal-target" "The target is this machine itself.",

@@ -139,7 +139,7 @@ pub static SOURCE: Shape = Shape {
         required(
             "url",
             Kind::Secret,
-            "`mssql://`, `postgres://`, `mysql://`, `sqlite:FILE`, `csv:FOLDER`, or an ADO.NET connection string",
+            "`mssql://`, `postgres://`, `mysql://`, `sqlite:FILE`, `csv:FOLDER`, `odbc:SOURCE`, or an ADO.NET connection string",
         ),
         key("username", Kind::Secret, "the login, unless `url` names it"),
         key("password", Kind::Secret, "its password; write a reference such as `${SIS_PASSWORD}`"),

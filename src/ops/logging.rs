@@ -25,7 +25,7 @@ use super::rotation::{RotatingFile, Rotation};
 
 /// Modules that may log values of rows, or SQL that holds them (`sqlx` stands for all crates that begin with it), and one
 /// that says an untrusted certificate in its own words before we say it in ours.
-const SILENCED: [&str; 3] = ["sqlx", "tiberius", "rustls_platform_verifier"];
+const SILENCED: [&str; 4] = ["sqlx", "tiberius", "odbc_api", "rustls_platform_verifier"];
 
 /// What to log, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -27,6 +27,8 @@ pub async fn read(session: &mut dyn Source, engine: Engine) -> Result<Vec<Relati
     let query = match engine {
         Engine::Sqlite => return read_sqlite(session).await,
         Engine::Csv => return read_files(session).await,
+        // Each has a catalogue of its own.
+        Engine::Odbc => return Ok(Vec::new()),
         Engine::Postgres => POSTGRES,
         Engine::MySql => MYSQL,
         Engine::SqlServer => SQL_SERVER,
@@ -113,7 +115,7 @@ impl Relation {
         let usual = match engine {
             Engine::SqlServer => "dbo",
             Engine::Postgres => "public",
-            Engine::MySql | Engine::Sqlite | Engine::Csv => "",
+            Engine::MySql | Engine::Sqlite | Engine::Csv | Engine::Odbc => "",
         };
         let name = identifier(engine, &self.name);
         if self.schema == usual { name } else { format!("{}.{name}", identifier(engine, &self.schema)) }
@@ -131,6 +133,8 @@ impl Relation {
         }
         Some(match engine {
             Engine::SqlServer => format!("SELECT TOP {most} {columns} FROM {table}"),
+            // Its dialect is unknown, and whoever reads stops after so many rows.
+            Engine::Odbc => format!("SELECT {columns} FROM {table}"),
             Engine::Postgres | Engine::MySql | Engine::Sqlite | Engine::Csv => {
                 format!("SELECT {columns} FROM {table} LIMIT {most}")
             }
@@ -165,7 +169,7 @@ pub fn identifier(engine: Engine, name: &str) -> String {
     match engine {
         Engine::SqlServer => format!("[{}]", name.replace(']', "]]")),
         Engine::MySql => format!("`{}`", name.replace('`', "``")),
-        Engine::Postgres | Engine::Sqlite | Engine::Csv => format!("\"{}\"", name.replace('"', "\"\"")),
+        Engine::Postgres | Engine::Sqlite | Engine::Csv | Engine::Odbc => format!("\"{}\"", name.replace('"', "\"\"")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ado;
 mod csv;
+mod odbc;
 mod parameters;
 mod url;
 
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::csv::CsvFormat;
 pub(super) use self::csv::DELIMITERS;
+pub use self::odbc::OdbcString;
 
 /// Which database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Engine {
     Sqlite,
     /// A folder of CSV files, each a table.
     Csv,
+    /// Any other engine, through ODBC.
+    Odbc,
 }
 
 /// Who logs in.
@@ -60,7 +64,7 @@ pub enum Encryption {
 pub struct Connection {
     /// The engine.
     pub engine: Engine,
-    /// The host; blank for SQLite, CSV and sockets.
+    /// The host; blank for SQLite, CSV, ODBC and sockets.
     pub host: String,
     /// The port, if given. A given port wins over an instance.
     pub port: Option<u16>,
@@ -68,10 +72,12 @@ pub struct Connection {
     pub instance: Option<String>,
     /// PostgreSQL, MySQL: a Unix socket (for PostgreSQL its folder).
     pub socket: Option<PathBuf>,
-    /// The database; for SQLite the file, for CSV the folder.
+    /// The database; for SQLite the file, for CSV the folder; blank for ODBC.
     pub database: String,
     /// CSV: how the files are written, where the URL says it.
     pub csv: CsvFormat,
+    /// ODBC: the data source or connection string.
+    pub odbc: OdbcString,
     /// Who logs in.
     pub login: Login,
     /// The user.
@@ -92,7 +98,7 @@ impl Connection {
     /// Takes a URL or, for SQL Server, an ADO.NET connection string apart.
     ///
     /// URLs: `mssql://` (or `sqlserver://`), `postgres://` (or `postgresql://`), `mysql://` (or `mariadb://`),
-    /// `sqlite:` with a file and `csv:` with a folder. References (`${NAME}`, `${file:PATH}`) stay as they are, whatever they hold.
+    /// `sqlite:` with a file, `csv:` with a folder and `odbc:` with a data source or connection string. References (`${NAME}`, `${file:PATH}`) stay as they are, whatever they hold.
     ///
     /// # Errors
     /// [`ConnectionError`], which never holds a password or a part of one.
@@ -122,6 +128,7 @@ impl Connection {
         for text in [&mut self.host, &mut self.database, &mut self.username] {
             *text = resolve(text)?;
         }
+        self.odbc.resolve(resolve)?;
         if let Some(instance) = &mut self.instance {
             *instance = resolve(instance)?;
         }
@@ -151,6 +158,9 @@ impl Connection {
     }
 
     fn write_place(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        if self.engine == Engine::Odbc {
+            return write!(out, "odbc:{}", self.odbc);
+        }
         if self.engine.is_local() {
             return write!(out, "{}:{}", self.engine.scheme(), OneLine(&self.database));
         }
@@ -183,6 +193,7 @@ impl Connection {
             socket: None,
             database: String::new(),
             csv: CsvFormat::default(),
+            odbc: OdbcString::default(),
             login: Login::Database,
             username: String::new(),
             password: None,
@@ -221,6 +232,7 @@ impl Engine {
             Self::MySql => "mysql",
             Self::Sqlite => "sqlite",
             Self::Csv => "csv",
+            Self::Odbc => "odbc",
         }
     }
 
@@ -228,7 +240,7 @@ impl Engine {
     pub(crate) fn is_local(self) -> bool {
         match self {
             Self::Sqlite | Self::Csv => true,
-            Self::SqlServer | Self::Postgres | Self::MySql => false,
+            Self::SqlServer | Self::Postgres | Self::MySql | Self::Odbc => false,
         }
     }
 }

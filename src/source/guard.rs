@@ -1,10 +1,13 @@
-//! Refuses T-SQL that does more than read, before it is sent.
+//! Refuses SQL that does more than read, before it is sent: T-SQL here, any other in [`any`].
 //!
 //! SQL Server has no read-only transaction, so this is the first of two walls; the second is that our transaction is
 //! always rolled back. The check is lexical: strings, quoted names and comments are skipped, and what remains must not
 //! hold a reserved word that writes, executes, commits or changes the session's transaction. Reserved words cannot be
 //! names unless they are quoted, so nothing that only reads is refused for a column's name.
 
+mod any;
+
+pub(super) use self::any::check as check_any;
 use super::SourceError;
 use super::lexer::{Dialect, Kind, Token, tokens, upper};
 
@@ -18,10 +21,7 @@ pub(super) fn check(sql: &str) -> Result<(), SourceError> {
     for (index, token) in tokens.iter().enumerate() {
         if let Kind::Word(written) = token.kind {
             let word = upper(written);
-            // `1EXEC` may be read as `1 EXEC` or as `1e XEC`: both must be harmless.
-            let after_number = if token.after_number { word.strip_prefix('E') } else { None }
-                .map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit()));
-            for word in std::iter::once(&*word).chain(after_number) {
+            for word in token.readings(&word) {
                 if let Some(message) = refusal(sql, &tokens, index, word) {
                     return Err(refused(token.line, message));
                 }
@@ -143,7 +143,7 @@ fn refusal(sql: &str, tokens: &[Token<'_>], index: usize, word: &str) -> Option<
         "GO" if stands_alone(sql, tokens[index].start) => {
             Some("`GO` is a word of SQL Server Management Studio, not of the server; leave the line out".to_owned())
         }
-"CALL" if tokens[index.saturating_sub(3)..index].iter().any(|token| token.kind == Kind::Symbol('{')) => {
+        "CALL" if tokens[index.saturating_sub(3)..index].iter().any(|token| token.kind == Kind::Symbol('{')) => {
             Some("it holds `{call …}`, which calls a procedure".to_owned())
         }
         _ if WRITES.contains(&word) => Some(format!("it holds `{word}`")),

@@ -13,7 +13,7 @@ pub(super) struct Dialect {
     brackets: bool,
     /// `` `name` ``.
     backticks: bool,
-    /// `# comment`; and `--` begins one only before white space.
+    /// `# comment`; `--` begins one only before white space, and `/*! … */` is none.
     hash_comments: bool,
     /// `/* a /* b */ c */`.
     nested_comments: bool,
@@ -40,7 +40,36 @@ impl Dialect {
             Engine::Postgres => Self { nested_comments: true, dollars: true, ..plain },
             Engine::MySql => Self { backticks: true, hash_comments: true, backslashes: true, ..plain },
             Engine::Sqlite | Engine::Csv => Self { brackets: true, backticks: true, ..plain },
+            // Whose dialect it is nobody knows.
+            Engine::Odbc => plain,
         }
+    }
+
+    /// Every way in which an engine may read a text, as far as it makes a difference. The most common is the first.
+    pub(super) fn every(sql: &str) -> Vec<Self> {
+        let either = |differs: bool| if differs { &[false, true][..] } else { &[false][..] };
+        let has_hashes = ["#", "--", "/*!", "/*M!"].iter().any(|sign| sql.contains(sign));
+        let mut all = Vec::new();
+        for &brackets in either(sql.contains('[')) {
+            for &backticks in either(sql.contains('`')) {
+                for &backslashes in either(sql.contains('\\')) {
+                    for &nested_comments in either(sql.contains("/*")) {
+                        for &hash_comments in either(has_hashes) {
+                            let dollars = false;
+                            all.push(Self {
+                                brackets,
+                                backticks,
+                                hash_comments,
+                                nested_comments,
+                                backslashes,
+                                dollars,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        all
     }
 }
 
@@ -68,11 +97,22 @@ pub(super) struct Token<'q> {
     pub(super) after_number: bool,
 }
 
+impl Token<'_> {
+    /// A word with what else it may be: `1EXEC` may be read as `1 EXEC` or as `1e XEC`, and both must be harmless.
+    pub(super) fn readings<'w>(&self, word: &'w str) -> impl Iterator<Item = &'w str> {
+        let after_number = if self.after_number { word.strip_prefix('E') } else { None }
+            .map(|word| word.trim_start_matches(|c: char| c.is_ascii_digit()));
+        std::iter::once(word).chain(after_number)
+    }
+}
+
 /// What is no SQL in any engine.
 #[derive(Debug)]
 pub(super) struct LexError {
     pub(super) line: u32,
     pub(super) message: String,
+    /// Whether a quote or comment has no end: a server that reads the text so refuses it, too.
+    pub(super) is_open: bool,
 }
 
 /// Takes a text apart.
@@ -80,7 +120,8 @@ pub(super) fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<Token<'_>>, LexE
     let bytes = sql.as_bytes();
     let mut tokens = Vec::new();
     let (mut at, mut line) = (0, 1);
-    let error = |line, message: String| LexError { line, message };
+    let error = |line, message: String| LexError { line, message, is_open: false };
+    let open = |line, message: String| LexError { line, message, is_open: true };
     while let Some(c) = sql[at..].chars().next() {
         let start = at;
         let rest = &sql[at..];
@@ -94,22 +135,24 @@ pub(super) fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<Token<'_>>, LexE
             {
                 return Err(error(line, "a comment holds an unusual line break; write line feeds".to_owned()));
             }
-        } else if rest.starts_with("/*") {
+        } else if rest.starts_with("/*") && !is_hidden_statement(rest, dialect) {
             let length = if dialect.nested_comments { block_comment(rest) } else { flat_comment(rest) };
-            at += length.ok_or_else(|| error(line, "a comment `/*` has no end".to_owned()))?;
+            at += length.ok_or_else(|| open(line, "a comment `/*` has no end".to_owned()))?;
         } else if let Some(length) = dialect.dollars.then(|| dollar_quoted(rest)).flatten() {
             at += length;
             token = Some(Kind::Quoted('$'));
         } else if let Some(close) = closing(c, dialect) {
             let is_escaped = matches!(c, '\'' | '"') && (dialect.backslashes || dialect.dollars && is_after_e(sql, at));
             let length = if is_escaped { escaped(rest, close) } else { quoted(rest, close) };
-            at += length.ok_or_else(|| error(line, format!("`{c}` opens a quote that has no end")))?;
+            at += length.ok_or_else(|| open(line, format!("`{c}` opens a quote that has no end")))?;
             token = Some(Kind::Quoted(c));
         } else if c.is_ascii_digit() || (c == '.' && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)) {
             at += number(rest);
             token = Some(Kind::Number);
         } else if is_word_start(c) {
-            at += rest.find(|c: char| !(is_word_start(c) || c.is_numeric() || c == '$')).unwrap_or(rest.len());
+            let is_part =
+                |c: char| (is_word_start(c) && !(dialect.hash_comments && c == '#')) || c.is_numeric() || c == '$';
+            at += rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
             token = Some(Kind::Word(&sql[start..at]));
         } else {
             at += c.len_utf8();
@@ -140,6 +183,11 @@ fn is_line_comment(rest: &str, dialect: Dialect) -> bool {
             || matches!(after, Some(next) if next.is_none_or(|c| c.is_whitespace() || c.is_control()));
     }
     rest.starts_with("--")
+}
+
+/// What MySQL and MariaDB run although it looks like a comment.
+fn is_hidden_statement(rest: &str, dialect: Dialect) -> bool {
+    dialect.hash_comments && (rest.starts_with("/*!") || rest.starts_with("/*M!"))
 }
 
 fn closing(open: char, dialect: Dialect) -> Option<char> {

@@ -9,6 +9,7 @@
 //! | PostgreSQL | a `REPEATABLE READ READ ONLY` transaction; the query is prepared alone first |
 //! | MySQL, MariaDB | a `READ ONLY` transaction on one snapshot; the query is prepared alone first |
 //! | SQLite | the file is opened read-only, with `query_only` |
+//! | ODBC | statements that write are refused before they are sent; a transaction that is always rolled back |
 //! | CSV | the files are opened read-only; queries run on a copy in memory |
 //!
 //! All extracts of a mapping run in one session, so that they agree.
@@ -24,6 +25,8 @@ mod lexer;
 pub mod memory;
 mod mysql;
 mod network;
+#[cfg(feature = "odbc")]
+mod odbc;
 mod postgres;
 pub mod probe;
 pub mod row;
@@ -35,7 +38,7 @@ mod tls;
 
 use futures_util::future::BoxFuture;
 
-pub use connection::{Connection, ConnectionError, CsvFormat, Encryption, Engine, Login};
+pub use connection::{Connection, ConnectionError, CsvFormat, Encryption, Engine, Login, OdbcString};
 pub use error::SourceError;
 pub(crate) use postgres::open as open_postgres;
 use row::{Column, RowSink};
@@ -67,7 +70,37 @@ pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceE
         Engine::MySql => Box::new(mysql::MySql::connect(connection).await?),
         Engine::Sqlite => Box::new(sqlite::Sqlite::connect(connection)?),
         Engine::Csv => Box::new(csv::Csv::connect(connection)?),
+        #[cfg(feature = "odbc")]
+        Engine::Odbc => Box::new(odbc::Odbc::connect(connection)?),
+        #[cfg(not(feature = "odbc"))]
+        Engine::Odbc => return Err(without_odbc()),
     })
+}
+
+/// Whether this build has the engine at all.
+///
+/// # Errors
+/// [`SourceError::Unsupported`] if it does not.
+pub fn check_engine(engine: Engine) -> Result<(), SourceError> {
+    match engine {
+        #[cfg(not(feature = "odbc"))]
+        Engine::Odbc => Err(without_odbc()),
+        #[cfg(feature = "odbc")]
+        Engine::Odbc => Ok(()),
+        Engine::SqlServer | Engine::Postgres | Engine::MySql | Engine::Sqlite | Engine::Csv => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "odbc"))]
+fn without_odbc() -> SourceError {
+    SourceError::Unsupported {
+        what: "this sispush was built without ODBC".into(),
+        hint: Some(
+            "the released program for Windows has it; elsewhere install unixODBC (`unixodbc-dev` on Debian) and build \
+             with `cargo install --locked --path . --features odbc`"
+                .into(),
+        ),
+    }
 }
 
 /// What can be said of a query without asking the server.
@@ -77,6 +110,7 @@ pub async fn connect(connection: &Connection) -> Result<Box<dyn Source>, SourceE
 pub fn check_query(engine: Engine, query: &str) -> Result<(), SourceError> {
     match engine {
         Engine::SqlServer => guard::check(query),
+        Engine::Odbc => guard::check_any(query),
         Engine::Postgres | Engine::MySql | Engine::Sqlite | Engine::Csv => Ok(()),
     }
 }

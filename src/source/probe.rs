@@ -75,8 +75,8 @@ pub fn facts(engine: Engine) -> Option<Facts> {
             writing: None,
             now: None,
         }),
-        // The database is our own, in memory.
-        Engine::Csv => None,
+        // A database of our own, in memory; and one of which nothing is known.
+        Engine::Csv | Engine::Odbc => None,
     }
 }
 

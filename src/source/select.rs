@@ -301,7 +301,7 @@ impl<'q> Text<'q> {
         }
         let takes = |index: usize| match self.engine {
             Engine::SqlServer => false,
-            Engine::Postgres => {
+            Engine::Postgres | Engine::Odbc => {
                 self.is_word(index, "LIMIT") && !self.is_any(index + 1, &["ALL", "NULL"])
                     || self.is_word(index, "FETCH") && self.is_any(index + 1, &["FIRST", "NEXT"])
             }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::mapping::propose;
 use crate::mapping::shipped::{SHIPPED, Shipped};
 use crate::mapping::{resolve_new_source, school_address};
-use crate::source::{Connection, Engine};
+use crate::source::{Connection, Engine, check_engine};
 
 /// Who can be asked.
 pub(super) trait Terminal: Send {
@@ -180,7 +180,9 @@ fn template_or_none(answer: &str) -> Result<Option<&'static Shipped>, Refused> {
 }
 
 fn source(text: &str) -> Result<Connection, Refused> {
-    Connection::parse(text).map_err(|error| (error.message, error.hint))
+    let connection = Connection::parse(text).map_err(|error| (error.message, error.hint))?;
+    check_engine(connection.engine).map_err(|error| (error.to_string(), error.hint().map(Into::into)))?;
+    Ok(connection)
 }
 
 fn address(text: &str) -> Result<String, Refused> {
@@ -222,6 +224,7 @@ fn ask_source(terminal: &mut dyn Terminal, template: Option<&Shipped>) -> Result
             "3" | "mysql" | "mariadb" => Ok(First::Engine(Engine::MySql)),
             "4" | "sqlite" => Ok(First::Engine(Engine::Sqlite)),
             "5" | "csv" => Ok(First::Engine(Engine::Csv)),
+            "6" | "odbc" => Ok(First::Engine(Engine::Odbc)),
             "" => Err(("a number is needed, or a whole address".into(), None)),
             _ => source(answer).map(|source| First::Whole(Box::new(source))),
         })?;
@@ -234,6 +237,12 @@ fn ask_source(terminal: &mut dyn Terminal, template: Option<&Shipped>) -> Result
     }
     if engine == Engine::Csv {
         return until_right(terminal, &Question::Folder, None, |folder| source(&format!("csv:{folder}")));
+    }
+    if engine == Engine::Odbc {
+        let mut connection =
+            until_right(terminal, &Question::DataSource, None, |name| source(&format!("odbc:{name}")))?;
+        connection.username = until_right(terminal, &Question::Login, None, one_line)?;
+        return Ok(connection);
     }
     let mut connection = until_right(terminal, &Question::Host(engine), None, |host| place(engine, host))?;
     connection.database = until_right(terminal, &Question::Database, None, one_line)?;
@@ -253,6 +262,7 @@ fn place(engine: Engine, host: &str) -> Result<Connection, Refused> {
         Engine::MySql => source(&format!("mysql://{host}/x")),
         Engine::Sqlite => source(&format!("sqlite:{host}")),
         Engine::Csv => source(&format!("csv:{host}")),
+        Engine::Odbc => source(&format!("odbc:{host}")),
     }
 }
 

@@ -22,6 +22,8 @@ pub(in crate::cli) enum Question<'q> {
     File,
     /// The folder of CSV files.
     Folder,
+    /// What ODBC is to connect to.
+    DataSource,
     /// Which server.
     Host(Engine),
     /// Which database.
@@ -72,12 +74,13 @@ impl Output {
                 writeln!(notes, "Which database does it run on?")?;
                 writeln!(
                     notes,
-                    "  1  Microsoft SQL Server\n  2  PostgreSQL\n  3  MySQL or MariaDB\n  4  a SQLite file\n  5  a folder of CSV files"
+                    "  1  Microsoft SQL Server\n  2  PostgreSQL\n  3  MySQL or MariaDB\n  4  a SQLite file\n  5  a folder of CSV files\n  6  any other, through ODBC"
                 )?;
                 let example = example.unwrap_or("mssql://svc_library@sis.example.local/Synergetic");
                 write!(notes, "Number, or a whole address or connection string such as {example}: ")?;
             }
             Question::File => write!(notes, "File, relative to the mapping: ")?,
+            Question::DataSource => write!(notes, "ODBC data source of this machine, or a connection string: ")?,
             Question::Folder => write!(notes, "Folder, relative to the mapping: ")?,
             Question::Host(Engine::SqlServer) => {
                 write!(notes, "Server, such as sis.example.local or sis\\INSTANCE or sis,1433: ")?;

@@ -396,8 +396,8 @@ fn literal(engine: Engine, column: &Column, profile: &Profile, code: &str) -> St
     match (is_bit, engine, code) {
         (true, Engine::Postgres, "Y") => "true".to_owned(),
         (true, Engine::Postgres, "N") => "false".to_owned(),
-        (true, Engine::SqlServer | Engine::MySql | Engine::Sqlite, "Y") => "1".to_owned(),
-        (true, Engine::SqlServer | Engine::MySql | Engine::Sqlite, "N") => "0".to_owned(),
+        (true, Engine::SqlServer | Engine::MySql | Engine::Sqlite | Engine::Odbc, "Y") => "1".to_owned(),
+        (true, Engine::SqlServer | Engine::MySql | Engine::Sqlite | Engine::Odbc, "N") => "0".to_owned(),
         _ if profile.numbers == profile.filled && !type_name.contains("char") && !type_name.contains("text") => {
             code.to_owned()
         }

@@ -61,7 +61,9 @@ pub fn password_of(source: &Connection) -> Option<&str> {
         (_, Login::Windows) if source.username.is_empty() => None,
         // A socket knows the account that opens it, unless a password is given.
         _ if source.socket.is_some() && source.password.is_none() => None,
-        (Engine::SqlServer | Engine::Postgres | Engine::MySql, _) => Some(given.unwrap_or(SOURCE_PASSWORD)),
+        (Engine::SqlServer | Engine::Postgres | Engine::MySql | Engine::Odbc, _) => {
+            Some(given.unwrap_or(SOURCE_PASSWORD))
+        }
     }
 }
 
@@ -79,6 +81,9 @@ fn address(source: &Connection) -> String {
         } else {
             format!("sqlite:{file}")
         };
+    }
+    if source.engine == Engine::Odbc {
+        return format!("odbc:{}", source.odbc.written());
     }
     if source.engine == Engine::Csv {
         return csv_address(source);

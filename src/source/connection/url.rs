@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use secrecy::SecretString;
 
 use super::{
-    Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, csv, local_host, nearest,
+    Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, csv, local_host, nearest, odbc,
     outside_references, parameters, path, split_outside,
 };
 
 pub(super) type Result<T> = std::result::Result<T, ConnectionError>;
 
 /// Every scheme, with its engine.
-const SCHEMES: [(&str, Engine); 8] = [
+const SCHEMES: [(&str, Engine); 9] = [
     ("mssql", Engine::SqlServer),
     ("sqlserver", Engine::SqlServer),
     ("postgres", Engine::Postgres),
@@ -24,6 +24,7 @@ const SCHEMES: [(&str, Engine); 8] = [
     ("mariadb", Engine::MySql),
     ("sqlite", Engine::Sqlite),
     ("csv", Engine::Csv),
+    ("odbc", Engine::Odbc),
 ];
 
 /// The scheme of a text that is a URL, ours or not, and the rest after its colon.
@@ -45,6 +46,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Connection> {
     match engine {
         Engine::Sqlite => return parse_sqlite(rest),
         Engine::Csv => return csv::parse(rest),
+        Engine::Odbc => return odbc::parse(rest),
         Engine::SqlServer | Engine::Postgres | Engine::MySql => {}
     }
     let Some(rest) = rest.strip_prefix("//") else {
@@ -219,7 +221,7 @@ fn unknown_scheme(scheme: &str) -> ConnectionError {
     }
     match nearest(&scheme.to_ascii_lowercase(), SCHEMES.iter().map(|(name, _)| *name)) {
         Some(near) => error.hint(format!("did you mean `{near}:`?")),
-        None => error.hint("the kinds are `mssql:`, `postgres:`, `mysql:`, `sqlite:` and `csv:`"),
+        None => error.hint("the kinds are `mssql:`, `postgres:`, `mysql:`, `sqlite:`, `csv:` and `odbc:`"),
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Options {
     pub clock_ahead_s: i64,
     /// The last day of the certificate, if it is not that of a school's lifetime.
     pub certificate_until: Option<(i32, u8, u8)>,
+    /// The password of the one login.
+    pub password: &'static str,
 }
 
 impl Default for Options {
@@ -84,6 +86,7 @@ impl Default for Options {
             rights: &[],
             clock_ahead_s: 0,
             certificate_until: None,
+            password: PASSWORD,
         }
     }
 }
@@ -243,7 +246,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     if encrypt && answer == wire::ENCRYPT_OFF {
         stream = Box::new(stream.into_plain());
     }
-    if let Some(refusal) = refusal(&login) {
+    if let Some(refusal) = refusal(&login, shared.options.password) {
         return wire::write(&mut stream, &[refusal, tokens::done(tokens::DONE_ERROR, 0)].concat());
     }
     let mut answer = tokens::login_ack(DATABASE);
@@ -268,8 +271,8 @@ fn negotiate(offered: Encryption, asked: u8) -> (u8, bool) {
     }
 }
 
-fn refusal(login: &Login) -> Option<Vec<u8>> {
-    if login.user != USER || login.password != PASSWORD {
+fn refusal(login: &Login, password: &str) -> Option<Vec<u8>> {
+    if login.user != USER || login.password != password {
         return Some(tokens::error(18456, 14, 1, &format!("Login failed for user '{}'.", login.user)));
     }
     let known = ["", "master", "tempdb"].contains(&&*login.database) || login.database.eq_ignore_ascii_case(DATABASE);
@@ -297,6 +300,11 @@ fn serve_batches(stream: &mut dyn Stream, shared: &Shared) -> io::Result<()> {
                     Some(steps) => play(stream, steps)?,
                     None => wire::write(stream, &session.run(descriptor, &sql, shared.options.today))?,
                 }
+            }
+            wire::TRANSACTION => {
+                let (descriptor, sql) = wire::parse_transaction(&message)?;
+                shared.batches.lock().unwrap().push(sql.to_owned());
+                wire::write(stream, &session.run(descriptor, sql, shared.options.today))?;
             }
             wire::ATTENTION => wire::write(stream, &tokens::done(tokens::DONE_ATTENTION, 0))?,
             kind => {

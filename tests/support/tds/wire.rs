@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 pub(super) const BATCH: u8 = 0x01;
 pub(super) const ANSWER: u8 = 0x04;
 pub(super) const ATTENTION: u8 = 0x06;
+pub(super) const TRANSACTION: u8 = 0x0E;
 pub(super) const LOGIN: u8 = 0x10;
 pub(super) const PRELOGIN: u8 = 0x12;
 
@@ -130,8 +131,28 @@ pub(super) fn parse_login(message: &Message) -> io::Result<Login> {
 
 /// The descriptor of the transaction that the client believes to be in, and the SQL.
 pub(super) fn parse_batch(message: &Message) -> io::Result<(u64, String)> {
-    let body = &message.body;
-    let wrong = || io::Error::other("a batch without its headers");
+    let (descriptor, rest) = after_headers(&message.body)?;
+    Ok((descriptor, utf16(rest)))
+}
+
+/// A request to the transaction manager (MS-TDS 2.2.7.17), as the batch that says the same.
+pub(super) fn parse_transaction(message: &Message) -> io::Result<(u64, &'static str)> {
+    let (descriptor, rest) = after_headers(&message.body)?;
+    let begins_another = rest.last().is_some_and(|flags| flags & 1 == 1);
+    let sql = match (rest, begins_another) {
+        ([5, 0, ..], _) => "BEGIN TRAN",
+        ([7, 0, ..], false) => "COMMIT TRAN",
+        ([7, 0, ..], true) => "COMMIT TRAN; BEGIN TRAN",
+        ([8, 0, ..], false) => "ROLLBACK TRAN",
+        ([8, 0, ..], true) => "ROLLBACK TRAN; BEGIN TRAN",
+        _ => return Err(io::Error::other("a request about transactions that is not known")),
+    };
+    Ok((descriptor, sql))
+}
+
+/// The descriptor of the transaction, and what stands after the headers.
+fn after_headers(body: &[u8]) -> io::Result<(u64, &[u8])> {
+    let wrong = || io::Error::other("a message without its headers");
     let number = |at: usize| {
         body.get(at..at + 4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap()) as usize).ok_or_else(wrong)
     };
@@ -145,7 +166,7 @@ pub(super) fn parse_batch(message: &Message) -> io::Result<(u64, String)> {
         }
         at += length;
     }
-    Ok((descriptor, utf16(body.get(end..).ok_or_else(wrong)?)))
+    Ok((descriptor, body.get(end..).ok_or_else(wrong)?))
 }
 
 fn utf16(bytes: &[u8]) -> String {
