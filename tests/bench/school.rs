@@ -72,7 +72,7 @@ impl School {
 
     /// Every database that is installed, filled.
     pub(crate) fn sources(&self) -> Vec<Source> {
-        let mut sources = vec![self.sqlite()];
+        let mut sources = vec![self.sqlite(), self.csv()];
         sources.extend(Postgres::get("the benchmark").map(|server| self.postgres(server)));
         sources.extend(MariaDb::get("the benchmark").map(|server| self.mariadb(server)));
         sources
@@ -106,6 +106,30 @@ impl School {
             password: None,
             client: vec!["sqlite3".to_owned(), path.display().to_string()],
             extract: format!("sqlite3 -csv -header {} '{}' > out.csv", path.display(), self.query()),
+        }
+    }
+
+    /// The drop is written out of a database that stands for the SIS.
+    fn csv(&self) -> Source {
+        let folder = self.folder.join("drops");
+        std::fs::create_dir(&folder).expect("a folder for the drop");
+        let (database, file) = (self.folder.join("csv.db"), folder.join(format!("school_{}.csv", self.rows)));
+        let (database, file) = (database.display(), file.display());
+        let script = format!("{};\n.mode tabs\n.import '{}' school_{}", self.create(""), self.tsv(), self.rows);
+        let client = format!("sqlite3 {database} && sqlite3 -csv -header {database} '{}' > {file}", self.query());
+        let script =
+            format!("{script}\nUPDATE school_{} SET preferredname = '' WHERE preferredname = '\\N';", self.rows);
+        run(Command::new("sh").args(["-c", &client]), &script);
+        Source {
+            name: "CSV",
+            url: format!("csv:{}", folder.display()),
+            password: None,
+            client: vec!["sh".to_owned(), "-c".to_owned(), client],
+            extract: format!(
+                "sqlite3 -csv -header :memory: '.import {file} school_{}' '{}' > out.csv",
+                self.rows,
+                self.query()
+            ),
         }
     }
 
