@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;
+#[path = "support/tds/mod.rs"]
+mod tds;
 
 use insta::assert_snapshot;
 use sispush::mapping::StateLocation;
 use sispush::state::{Identity, State};
 use support::context::{PASSWORD, TestContext, USERNAME};
+use tds::TdsServer;
 
 /// Pupils with a value for every kind of step, and one staff member.
 const PUPILS: &str = "
@@ -316,4 +319,31 @@ fn a_large_school_is_searched_to_its_last_row() {
     context.sis("DELETE FROM students");
     let said = explain(&context, &["student30000"]);
     assert!(said.contains("all rows were read: students 0"), "{said}");
+}
+
+#[test]
+fn a_source_that_fails_says_so_as_in_a_push() {
+    let context = school("");
+    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("librarybarcode: barcode", "librarybarcode: barcod"));
+    assert_snapshot!("missing_column", explain(&context, &["ann.lee"]));
+    context.write("school.yaml", mapping.replace("sqlite:sis.db", "postgres://u@127.0.0.1:1/sis"));
+    let said = explain(&context, &["ann.lee"]);
+    assert!(said.starts_with("exit code 3\n") && said.contains("could not open the source"), "{said}");
+}
+
+#[test]
+fn a_wrong_password_of_the_source_is_told() {
+    let server = TdsServer::start();
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", "canary-wrong");
+    let source = format!(
+        "url: mssql://{}@127.0.0.1:{}/{}\npassword: ${{SIS_PASSWORD}}",
+        tds::USER,
+        server.port(),
+        tds::DATABASE
+    );
+    context.mapping_of(&source, support::context::STUDENTS_QUERY, "");
+    let said = explain(&context, &["ann.lee", "--state", "none"]);
+    assert!(said.starts_with("exit code 3\n") && said.contains("login refused"), "{said}");
 }
