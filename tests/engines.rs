@@ -98,6 +98,23 @@ fn push_and_compare(context: &TestContext, source: &str, is_staff: &str) {
     for (patron, (username, expected)) in patrons.iter().zip(&expected()) {
         assert_eq!(patron, expected, "{username}");
     }
+    explain_and_compare(context);
+}
+
+/// What `explain` shows of a patron is what arrived, wherever in its extract reading stops.
+fn explain_and_compare(context: &TestContext) {
+    for (username, expected) in expected().iter().step_by(900) {
+        let output = context.output(&["explain", "school.yaml", &username.to_uppercase(), "--format", "json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let explained: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(explained["push"]["reason"], "resent");
+        let headers = explained["headers"].as_array().unwrap().iter();
+        let sent: BTreeMap<String, String> = headers
+            .filter(|header| header["result"] == "sent")
+            .map(|header| (header["header"].as_str().unwrap().into(), header["value"].as_str().unwrap().into()))
+            .collect();
+        assert_eq!(sent, *expected, "{username}");
+    }
 }
 
 fn mapping(target: &str, source: &str, is_staff: &str) -> String {

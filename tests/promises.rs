@@ -53,6 +53,8 @@ fn promise_1_nothing_leaves_without_push() {
     for arguments in [
         &["check", "school.yaml"][..],
         &["preview", "school.yaml"],
+        &["preview", "--columns", "school.yaml"],
+        &["explain", "school.yaml", "student0001"],
         &["diff", "school.yaml"],
         &["diff", "--full", "--all-new", "school.yaml"],
         &["push", "--dry-run", "school.yaml"],

@@ -51,7 +51,7 @@ pub(super) struct Absent<'a> {
     pub(super) asked: &'a str,
     pub(super) mapping: &'a Mapping,
     pub(super) known: &'a StateView,
-    /// The rows of each extract.
+    /// Of all rows: whether the patron is a leaver, and what happens then.
     pub(super) plan: Plan,
     /// Usernames that look like it.
     pub(super) near: &'a [Match],

@@ -28,7 +28,8 @@ use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
 use crate::mapping::{LeaverAction, Mapping, Mode, Send};
-use crate::state::{Accepted, Facts, State, StateError};
+use crate::state::layer::compare_keys;
+use crate::state::{Accepted, Entry, Facts, State, StateError};
 
 /// What a push would do.
 #[derive(Debug)]
@@ -178,6 +179,11 @@ impl Known {
             facts: state.facts().clone(),
             is_kept: true,
         })
+    }
+
+    /// What is known of a patron.
+    pub fn entry(&self, username: &str) -> Option<Entry<'_>> {
+        self.accepted.entries().find(|entry| compare_keys(entry.username, username).is_eq())
     }
 
     /// Without a state, or with one that has not heard of the mapping.

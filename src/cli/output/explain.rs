@@ -140,7 +140,7 @@ fn known_text(view: &StateView, username: &str) -> String {
             "none is kept".to_owned()
         };
     }
-    let Some(entry) = Prospect::entry(&view.known, username) else {
+    let Some(entry) = view.known.entry(username) else {
         return "not known: never sent, or forgotten".to_owned();
     };
     let patron = Patron::of(&entry);
@@ -154,8 +154,8 @@ fn write_prospect(out: &mut impl Write, explained: &Explained<'_>) -> io::Result
         writeln!(out, "  {WARNING}hold{WARNING:#}      {}; until then a push sends nothing", hold_text(hold))?;
     }
     let Some(prospect) = &explained.prospect else {
-        let known = explained.found.row.username.as_deref();
-        let is_known = known.is_some_and(|username| Prospect::entry(&explained.known.known, username).is_some());
+        let own = explained.found.row.username.as_deref();
+        let is_known = own.is_some_and(|username| explained.known.known.entry(username).is_some());
         let rest = if is_known { "; Infiniti keeps what it has, and this is no leaver" } else { "" };
         return writeln!(out, "  push      would not send the row, since it is rejected{rest}");
     };
@@ -367,7 +367,7 @@ fn write_absent(out: &mut impl Write, absent: &Absent<'_>) -> io::Result<()> {
     if absent.row.is_some() {
         return Ok(());
     }
-    let Some(entry) = Prospect::entry(&absent.known.known, absent.asked) else {
+    let Some(entry) = absent.known.known.entry(absent.asked) else {
         return writeln!(
             out,
             "{STRONG}{}{STRONG:#}: no row\n  state     {}",
@@ -447,7 +447,7 @@ fn explained_object(explained: &Explained<'_>) -> Value {
             })
         })
         .collect();
-    let entry = found.row.username.as_deref().and_then(|username| Prospect::entry(&explained.known.known, username));
+    let entry = found.row.username.as_deref().and_then(|username| explained.known.known.entry(username));
     let mut object = match_object(mapping, &found.row);
     let more = json!({
         "exit_code": explained.exit_code().number(),
@@ -517,7 +517,7 @@ fn header_object(trace: &HeaderTrace, rule: &Rule, explained: &Explained<'_>) ->
 }
 
 fn absent_object(absent: &Absent<'_>) -> Value {
-    let entry = Prospect::entry(&absent.known.known, absent.asked);
+    let entry = absent.known.known.entry(absent.asked);
     json!({
         "exit_code": ExitCode::Rejections.number(),
         "found": false,

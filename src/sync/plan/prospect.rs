@@ -7,8 +7,6 @@ use super::{Asked, Change, Known, Leaver, Rename, Scope, batches, leavers, left_
 use crate::infiniti::contract::HeaderSet;
 use crate::infiniti::patron::Patrons;
 use crate::mapping::Mapping;
-use crate::state::Entry;
-use crate::state::layer::compare_keys;
 
 /// What a push would do with one patron.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ impl Prospect {
         let asked = Asked::default();
         let scope = scope(mapping, &known.facts, &signature(mapping, patrons), asked, now);
         let username = patrons.key(patron);
-        let entry = known.accepted.entries().find(|entry| compare_keys(entry.username, &username).is_eq());
+        let entry = known.entry(&username);
         let change = Comparison::one(patrons, patron, entry.as_ref(), known, scope, now);
         let create_only = patrons.create_only();
         let sent = change.map_or(HeaderSet::default(), |change| {
@@ -40,10 +38,5 @@ impl Prospect {
             leavers::find_renames(patrons, &known.key, &[change], &mut absent).pop()
         });
         Self { scope, change, sent, rename }
-    }
-
-    /// What the state has of a patron.
-    pub fn entry<'k>(known: &'k Known, username: &str) -> Option<Entry<'k>> {
-        known.accepted.entries().find(|entry| compare_keys(entry.username, username).is_eq())
     }
 }
