@@ -97,6 +97,10 @@ fn two_columns_of_one_name() {
 #[test]
 fn a_column_that_the_query_needs_and_the_file_lacks() {
     insta::assert_snapshot!(refused("login,given,family,email,year,barcode\n"));
+    // SQLite would take it for a text, and every pupil would be in the form `Fomr`.
+    let context = school(&[("students.csv", format!("{HEADER}{EMMA}").as_bytes())]);
+    context.mapping_of("url: csv:drops", "SELECT s.*,\n\"Fomr\" AS form2 FROM students s", "");
+    insta::assert_snapshot!(context.run(&["push", "school.yaml"]));
 }
 
 #[test]

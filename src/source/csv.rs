@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection as Database;
+use rusqlite::config::DbConfig;
 
 use self::encoding::Decoded;
 use self::records::{Fault, Record, Records};
@@ -74,6 +75,8 @@ impl Csv {
         }
         let open = || {
             let database = Database::open_in_memory()?;
+            // Else a column that is written wrongly in double quotes would be that text, in every row.
+            database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             database.pragma_update(None, "query_only", true)?;
             Ok(database)
         };
@@ -142,7 +145,17 @@ impl Csv {
 
     fn read(&mut self, query: &str, sink: &mut RowSink) -> Result<(), SourceError> {
         self.load_for(query, Instant::now())?;
-        self.sqlite.read(query, sink)
+        self.sqlite.read(query, sink).map_err(|error| match error {
+            SourceError::Query { line, message } => match message.strip_prefix(NO_COLUMN) {
+                Some(column) => {
+                    // With SQLite's advice after it, which is ours too.
+                    let column = column.split(" - ").next().unwrap_or(column).trim_matches('"').to_owned();
+                    SourceError::ColumnMissing { column, line }
+                }
+                None => SourceError::Query { line, message },
+            },
+            other => other,
+        })
     }
 }
 
@@ -191,15 +204,18 @@ fn find(folder: &Path) -> io::Result<Vec<DropFile>> {
     Ok(drops)
 }
 
+/// SQLite has no codes for these. The words are those of the SQLite that this program is built with, and tests hold them.
+const NO_TABLE: &str = "no such table: ";
+const NO_COLUMN: &str = "no such column: ";
+
 /// The table that the query names and the database does not have.
 fn missing_table(database: &Database, query: &str) -> Option<String> {
-    // There is no code for it. The words are those of the SQLite that this program is built with, and a test holds them.
     let message = match database.prepare(query).err()? {
         rusqlite::Error::SqlInputError { msg, .. } => msg,
         rusqlite::Error::SqliteFailure(_, message) => message?,
         _ => return None,
     };
-    message.strip_prefix("no such table: ").map(ToOwned::to_owned)
+    message.strip_prefix(NO_TABLE).map(ToOwned::to_owned)
 }
 
 struct Deadline {

@@ -126,6 +126,14 @@ pub enum SourceError {
         /// The table that may be meant, or all that there are.
         hint: Option<Hint>,
     },
+    /// The query names a column that none of its files has.
+    #[error("the query names the column `{column}`{}, which none of its files has", Place(*line))]
+    ColumnMissing {
+        /// The column, as the query names it.
+        column: String,
+        /// The line of the query, counted from 1.
+        line: Option<u32>,
+    },
     /// The query gives no result.
     #[error("the query gives no columns")]
     NoColumns,
@@ -190,6 +198,7 @@ impl SourceError {
             | Self::Timeout { .. }
             | Self::File { .. }
             | Self::TableMissing { .. }
+            | Self::ColumnMissing { .. }
             | Self::NoColumns
             | Self::DuplicateColumns { .. }
             | Self::Binary { .. }
@@ -216,6 +225,7 @@ impl SourceError {
             Self::Timeout { .. } => "raise `source.timeout`, or make the query cheaper".into(),
             Self::ConnectionLost { .. } => "nothing was sent; run again, and look into the server's log if it happens again".into(),
             Self::Busy { .. } => "other programs hold what the query reads; run it at a quieter time".into(),
+            Self::ColumnMissing { .. } => "the columns are named in the file's first line; a text in SQL stands in single quotes".into(),
             Self::NoColumns => "a query must give a result: one SELECT".into(),
             Self::DuplicateColumns { .. } => "give each column its own name with AS".into(),
             Self::Binary { .. } => "leave the column out, or convert it to text in the query".into(),
