@@ -5,5 +5,6 @@
 pub mod context;
 pub mod drops;
 pub mod servers;
+pub mod shipped;
 pub mod source_suite;
 pub mod state_suite;
