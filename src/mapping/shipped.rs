@@ -22,6 +22,7 @@ pub static SHIPPED: &[Shipped] = &[
     Shipped { name: "synergetic", text: include_str!("../../mappings/synergetic.yaml") },
     Shipped { name: "isams", text: include_str!("../../mappings/isams.yaml") },
     Shipped { name: "sims", text: include_str!("../../mappings/sims.yaml") },
+    Shipped { name: "powerschool", text: include_str!("../../mappings/powerschool.yaml") },
     Shipped { name: "facts", text: include_str!("../../mappings/facts.yaml") },
     Shipped { name: "eduhub", text: include_str!("../../mappings/eduhub.yaml") },
     Shipped { name: "tass", text: include_str!("../../mappings/tass.yaml") },
@@ -30,6 +31,7 @@ pub static SHIPPED: &[Shipped] = &[
     Shipped { name: "generic-mysql", text: include_str!("../../mappings/generic-mysql.yaml") },
     Shipped { name: "generic-sqlite", text: include_str!("../../mappings/generic-sqlite.yaml") },
     Shipped { name: "generic-csv", text: include_str!("../../mappings/generic-csv.yaml") },
+    Shipped { name: "generic-odbc", text: include_str!("../../mappings/generic-odbc.yaml") },
 ];
 
 #[cfg(test)]
