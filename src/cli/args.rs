@@ -77,6 +77,8 @@ pub(super) enum Command {
     State(StateArgs),
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
     Sandbox(SandboxArgs),
+    /// Print the JSON Schema of mapping files, by which editors complete and check them.
+    Schema,
     /// Print the completion script for a shell.
     Completions {
         /// The shell to complete in.
@@ -140,8 +142,11 @@ pub(super) struct CheckArgs {
     #[arg(required = true, value_name = "MAPPING")]
     pub(super) mappings: Vec<PathBuf>,
     /// Format of the findings.
-    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
-    pub(super) format: FormatArg,
+    #[arg(long, value_enum, default_value_t = CheckFormatArg::Text)]
+    pub(super) format: CheckFormatArg,
+    /// End with exit code 2 on warnings, too.
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
 }
 
 #[derive(Args, Debug)]
@@ -374,6 +379,17 @@ pub(super) enum FormatArg {
     Text,
     /// For programs; names of fields stay the same.
     Json,
+}
+
+/// How the findings of a check are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckFormatArg {
+    /// For people.
+    Text,
+    /// For programs; names of fields stay the same.
+    Json,
+    /// SARIF 2.1.0, for editors and build servers.
+    Sarif,
 }
 
 /// How a preview is printed.

@@ -1,6 +1,6 @@
 //! `check`: the mapping files alone, offline.
 
-use super::args::{CheckArgs, FormatArg};
+use super::args::{CheckArgs, CheckFormatArg};
 use super::output::Output;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{self, Mapping};
@@ -10,8 +10,14 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<ExitCode, Err
     let results: Vec<_> = paths.iter().map(|path| (path.clone(), Mapping::check(path))).collect();
     let is_valid = results.iter().all(|(_, result)| result.is_ok());
     match args.format {
-        FormatArg::Text => output.checked(&results)?,
-        FormatArg::Json => output.checked_json(&results)?,
+        CheckFormatArg::Text => output.checked(&results)?,
+        CheckFormatArg::Json => output.checked_json(&results)?,
+        CheckFormatArg::Sarif => output.checked_sarif(&results)?,
     }
-    Ok(if is_valid { ExitCode::Complete } else { ExitCode::Usage })
+    let has_warnings = results.iter().flat_map(|(_, result)| result).any(|mapping| !mapping.warnings.is_empty());
+    let is_denied = args.deny_warnings && has_warnings;
+    if is_denied && is_valid {
+        output.warnings_denied()?;
+    }
+    Ok(if is_valid && !is_denied { ExitCode::Complete } else { ExitCode::Usage })
 }

@@ -58,6 +58,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
         Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
+        Command::Schema => output.schema().map(|()| ExitCode::Complete),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sispush", &mut output.data());
             Ok(ExitCode::Complete)

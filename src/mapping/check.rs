@@ -205,6 +205,18 @@ impl Checker<'_> {
         if let Some(ca_file) = ca_file {
             connection.ca_file = Some(ca_file?);
         }
+        if connection.trust_server_certificate {
+            let at = section.get("trust_server_certificate").or_else(|| section.get("url"));
+            let at = at.map_or(&field.key_span, |field| &field.node.span);
+            self.report(
+                Finding::warning(
+                    Code::UnverifiedCertificate,
+                    at,
+                    "the source's certificate is not verified (`trust_server_certificate`)",
+                )
+                .hint("name the certificate's authority in `source.ca_file` instead"),
+            );
+        }
         if connection.trust_server_certificate && connection.ca_file.is_some() {
             let at = section.get("ca_file").map_or(&field.key_span, |field| &field.key_span);
             self.report(

@@ -76,6 +76,7 @@ codes! {
     SourceUrl "source-url" "The source's address cannot be used.",
     EngineOfBuild "engine-of-build" "This build does not have the engine.",
     EncryptionLevel "encryption-level" "The engine does not have this level of encryption.",
+    UnverifiedCertificate "unverified-certificate" "The source's certificate is not verified.",
     TargetUrl "target-url" "The target's address cannot be used.",
     RehearsalTarget "rehearsal-target" "The target is this machine itself.",
     Proxy "proxy" "The proxy's address cannot be used.",

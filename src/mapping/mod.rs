@@ -14,6 +14,7 @@ mod load;
 mod lookup;
 mod mask;
 pub mod propose;
+pub mod schema;
 mod secret;
 mod settings;
 mod share;

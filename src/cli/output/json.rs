@@ -13,7 +13,7 @@ use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::{Header, HeaderSet};
 use crate::infiniti::patron::{ExtractCount, Patrons, WarningKind};
-use crate::mapping::{Hold, Mapping, MappingError};
+use crate::mapping::{Hold, Mapping, MappingError, schema};
 use crate::sync::plan::Stage;
 use crate::sync::{Plan, Reason, Scope, Why};
 
@@ -38,6 +38,11 @@ impl Output {
             })
             .collect();
         write(&mut self.data(), &json!({ "mappings": mappings })).map_err(write_failed)
+    }
+
+    /// The schema of mapping files.
+    pub(in crate::cli) fn schema(&mut self) -> Result<(), Error> {
+        write(&mut self.data(), &schema::json_schema()).map_err(write_failed)
     }
 
     /// The result of `push`.

@@ -10,6 +10,7 @@ mod junit;
 mod plan;
 mod preview;
 mod result;
+mod sarif;
 mod state;
 
 pub(super) use init::{Question, Remark};
@@ -78,14 +79,6 @@ impl Output {
     /// What is allowed but looks wrong in a mapping.
     pub(super) fn mapping_warnings(&mut self, mapping: &Mapping) -> Result<(), Error> {
         let mut notes = self.notes();
-        if mapping.source.trust_server_certificate {
-            writeln!(
-                notes,
-                "{WARNING}warning{WARNING:#}: mapping `{}`: the source's certificate is not verified (`trust_server_certificate`); name its authority in `source.ca_file` instead",
-                mapping.name
-            )
-            .map_err(write_failed)?;
-        }
         for warning in &mapping.warnings {
             writeln!(notes, "{}\n", warning.render(stderr_has_colour())).map_err(write_failed)?;
         }
@@ -94,7 +87,12 @@ impl Output {
 
     /// The result of `check`.
     pub(super) fn checked(&mut self, results: &[(PathBuf, Result<Mapping, MappingError>)]) -> Result<(), Error> {
+        let mut follows_error = false;
         for (path, result) in results {
+            if follows_error {
+                writeln!(self.notes()).map_err(write_failed)?;
+            }
+            follows_error = result.is_err();
             match result {
                 Ok(mapping) => {
                     self.mapping_warnings(mapping)?;
@@ -106,24 +104,26 @@ impl Output {
                         mapping.name,
                         counted(mapping.users.len() as u64, "extract"),
                         counted(rules as u64, "rule"),
-                        if mapping.warnings.is_empty() {
-                            String::new()
-                        } else {
-                            format!(", {}", counted(mapping.warnings.len() as u64, "warning"))
-                        },
+                        and_warnings(mapping.warnings.len() as u64),
                     )
                     .map_err(write_failed)?;
                 }
                 Err(error) => {
                     writeln!(self.notes(), "{}", error.render(stderr_has_colour()).trim_end()).map_err(write_failed)?;
-                    let problems =
-                        error.problems().iter().filter(|problem| problem.severity == Severity::Error).count().max(1);
-                    writeln!(self.data(), "{}: {}", path.display(), counted(problems as u64, "problem"))
+                    let of = |severity| error.problems().iter().filter(|problem| problem.severity == severity).count();
+                    let (errors, warnings) = (of(Severity::Error).max(1) as u64, of(Severity::Warning) as u64);
+                    let errors = counted(errors, "problem");
+                    writeln!(self.data(), "{}: {errors}{}", path.display(), and_warnings(warnings))
                         .map_err(write_failed)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Why a check of right mappings ends like one of wrong ones.
+    pub(super) fn warnings_denied(&mut self) -> Result<(), Error> {
+        writeln!(self.notes(), "{ERROR}error{ERROR:#}: warnings are denied (`--deny-warnings`)").map_err(write_failed)
     }
 
     /// Where the sandbox listens.
@@ -214,6 +214,11 @@ pub(super) fn write_failed(error: io::Error) -> Error {
 /// `1 row`, `2 rows`, `12,345 rows`.
 fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(count), plural(count))
+}
+
+/// `, 2 warnings`, or nothing.
+fn and_warnings(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(", {}", counted(count, "warning")) }
 }
 
 fn plural(count: u64) -> &'static str {

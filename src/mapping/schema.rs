@@ -1,0 +1,595 @@
+//! The format of mapping files as a JSON Schema (draft 2020-12), for editors: made from [`keys`](super::keys) and the
+//! contract, so that the two cannot tell different things.
+//!
+//! An editor reads YAML by its own rules, so what we take as text may come as a number or a truth value (`version: 1`,
+//! `value: true`). The schema accepts whatever `check` accepts, and refuses what it can see: not what a file holds that is
+//! only named, nor SQL, templates and patterns. Its own patterns know no look-around, which not every validator has.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Key, Kind, Shape};
+use crate::infiniti::contract::{self, HeaderRule, Presence, USERS, Unique};
+
+/// The schema of a mapping file.
+pub fn json_schema() -> Value {
+    let mut schema = group(&keys::ROOT);
+    let mut definitions = Map::new();
+    for shape in keys::SHAPES.iter().filter(|shape| !shape.path.is_empty()) {
+        // Its keys are items of a list, words among them.
+        if shape.path != keys::TRANSFORM.path {
+            definitions.insert(definition(shape), group(shape));
+        }
+    }
+    let root = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sispush mapping",
+        "description": "One school's sync: how patrons are read from the SIS and pushed to Concord Infiniti.",
+    });
+    add(&mut schema, root);
+    add(&mut schema, json!({ "$defs": definitions }));
+    schema
+}
+
+/// `users[].columns.HEADER` is the rule of a header; others are named by the last part of their path.
+fn definition(shape: &Shape) -> String {
+    let last = shape.path.rsplit('.').next().unwrap_or_default();
+    match last.strip_suffix("[]") {
+        Some(name) => format!("{name}_item"),
+        None if last == "HEADER" => "rule".to_owned(),
+        None => last.to_owned(),
+    }
+}
+
+fn reference(shape: &Shape) -> Value {
+    json!({ "$ref": format!("#/$defs/{}", definition(shape)) })
+}
+
+/// A group of keys.
+fn group(shape: &Shape) -> Value {
+    let properties: Map<String, Value> =
+        shape.keys.iter().map(|key| (key.name.to_owned(), property(shape, key))).collect();
+    let required: Vec<&str> = shape.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if !required.is_empty() {
+        add(&mut schema, json!({ "required": required }));
+    }
+    add(&mut schema, exclusions(shape));
+    schema
+}
+
+/// Which keys go together.
+fn exclusions(shape: &Shape) -> Value {
+    let one_of = |names: &[&str]| {
+        let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name] })).collect();
+        json!({ "oneOf": each })
+    };
+    let any_of = |names: &[&str]| {
+        let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name] })).collect();
+        json!({ "anyOf": each })
+    };
+    match shape.path {
+        "users[]" => one_of(&["query", "query_file"]),
+        "users[].columns.HEADER" => one_of(&["column", "value", "template"]),
+        "expect[].rows" | "expect[].range" => any_of(&["min", "max"]),
+        "expect[].freshness" => any_of(&["warn_after", "error_after"]),
+        "expect[]" => {
+            let checks = ["rows", "filled", "matches", "one_of", "unique", "range", "no_new_values", "is", "freshness"];
+            let each: Vec<Value> = checks
+                .iter()
+                .map(|check| {
+                    let (beside, idle): (&[&str], &[&str]) = match *check {
+                        "rows" => (&[], &["header", "patron"]),
+                        "is" => (&["patron"], &["extract", "header"]),
+                        "freshness" => (&[], &["extract", "header", "patron", "severity"]),
+                        _ => (&["header"], &["patron"]),
+                    };
+                    let required: Vec<&str> = [&[*check], beside].concat();
+                    let idle: Vec<Value> = idle.iter().map(|name| json!({ "required": [name] })).collect();
+                    json!({ "required": required, "not": { "anyOf": idle } })
+                })
+                .collect();
+            json!({ "oneOf": each })
+        }
+        _ => json!({}),
+    }
+}
+
+/// A key with its value.
+fn property(shape: &Shape, key: &Key) -> Value {
+    let mut schema = value(key);
+    add(&mut schema, narrower(shape, key));
+    // What a pattern says to a program, words say to a person.
+    let form = match key.kind {
+        Kind::Count(..) | Kind::Duration(..) | Kind::Limit | Kind::Date => format!(" {}", sentence(&key.kind.words())),
+        _ => String::new(),
+    };
+    let mut property = json!({ "description": sentence(key.about) + &form });
+    add(&mut property, schema);
+    if let Some(default) = key.default {
+        add(&mut property, json!({ "default": plain(default) }));
+    }
+    property
+}
+
+/// What a key's kind allows.
+fn value(key: &Key) -> Value {
+    match key.kind {
+        Kind::Text | Kind::Secret | Kind::Path => text(),
+        Kind::Switch => switch(),
+        Kind::Count(least, most) => {
+            let mut schema = json!({ "type": ["integer", "string"], "minimum": least, "pattern": r"^\+?[0-9]+$" });
+            if most < u64::MAX {
+                add(&mut schema, json!({ "maximum": most }));
+            }
+            schema
+        }
+        Kind::Duration(_, most) => json!({
+            "type": "string",
+            "pattern": r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
+            "minLength": 2,
+            "examples": if most > Duration::from_hours(24) { json!(["7d", "36h", "1d12h"]) } else { json!(["90s", "5m", "1h30m"]) },
+        }),
+        Kind::Date => {
+            json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "examples": ["2026-12-10"] })
+        }
+        Kind::Limit => json!({
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": r"^(\+?[0-9]+|(0*100(\.0*)?|0*[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+) *%)$",
+            "examples": ["10%", 20],
+        }),
+        Kind::OneOf(words) => one_of_words(words),
+        Kind::Group(inner) => reference(inner),
+        Kind::List(inner) => json!({ "type": "array", "items": reference(inner) }),
+        Kind::Number => {
+            json!({ "type": ["number", "string"], "pattern": r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$" })
+        }
+        Kind::Texts => json!({ "type": "array", "items": text(), "minItems": 1 }),
+        // A key without a value is a blank there.
+        Kind::Table => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } })
+        }
+        Kind::Columns => columns(),
+        Kind::Transforms => transforms(),
+        Kind::Word => json!({ "const": key.name }),
+    }
+}
+
+/// What single keys allow beyond their kind.
+fn narrower(shape: &Shape, key: &Key) -> Value {
+    let not_blank = || json!({ "pattern": r"\S" });
+    match (shape.path, key.name) {
+        ("", "name") => json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "examples": ["example-college"] }),
+        ("", "users") => json!({ "minItems": 1 }),
+        ("", "state") => json!({ "pattern": r"\S", "examples": ["state/school.db", "none"] }),
+        ("source", "url") => json!({
+            "pattern": r"^[^$]|^\$[^{]",
+            "examples": [
+                "mssql://svc_library@sis.example.local/Synergetic",
+                "postgres://svc_library@sis.example.local/sis",
+                "mysql://svc_library@sis.example.local/sis",
+                "sqlite:sis.db",
+            ],
+        }),
+        ("source", "password") => json!({ "examples": ["${SIS_PASSWORD}"] }),
+        ("target", "url") => json!({
+            "type": "string",
+            "pattern": format!(
+                r"^({}://[^/?#@$\s]+|{}://({}|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?)$",
+                any_case("https"),
+                any_case("http"),
+                any_case("localhost")
+            ),
+            "examples": ["https://example.concordinfiniti.com"],
+        }),
+        ("target", "username") => json!({ "pattern": r"\S", "examples": ["autoimport"] }),
+        ("target", "password") => json!({ "pattern": r"\S", "examples": ["${INFINITI_PASSWORD}"] }),
+        ("target", "proxy") => json!({
+            "pattern": format!(r"^(system|none|{}[Ss]?://.+|.*\$\{{.*)$", any_case("http")),
+            "examples": ["system", "none", "http://proxy.example:8080"],
+        }),
+        ("hold[]", "reason") => json!({ "pattern": r"\S", "examples": ["year rollover"] }),
+        ("users[]", "name") => json!({ "pattern": r"^.*\S.*$", "examples": ["students", "staff"] }),
+        ("users[]", "query_file") => json!({ "examples": ["queries/students.sql"] }),
+        ("users[]" | "expect[].freshness", "query") | ("expect[]", "patron") => not_blank(),
+        ("expect[]", "unique" | "no_new_values") => {
+            json!({ "pattern": format!("^({}|{})$", any_case("true"), any_case("yes")), "not": { "const": false } })
+        }
+        ("expect[]", "header") => header_name(),
+        ("expect[]", "is") => json!({ "minProperties": 1, "propertyNames": header_name() }),
+        ("users[].columns.HEADER", "column") => column_name(),
+        ("users[].columns.HEADER", "template") => json!({ "examples": ["{{ Year + 12 }}"] }),
+        _ => json!({}),
+    }
+}
+
+fn text() -> Value {
+    json!({ "type": ["string", "number", "boolean"] })
+}
+
+fn switch() -> Value {
+    let words = ["true", "false", "yes", "no"].map(any_case).join("|");
+    json!({ "type": ["boolean", "string"], "pattern": format!("^({words})$") })
+}
+
+/// The name of a result column: no template, and on one line.
+fn column_name() -> Value {
+    json!({ "pattern": r"^[^\n\t]*\S[^\n\t]*$", "not": { "type": "string", "pattern": r"\{\{|\{%" } })
+}
+
+/// Any of these words; they are taken in any case, and completed as they are written here.
+fn one_of_words(words: &[&str]) -> Value {
+    let listed: Vec<Value> = words.iter().flat_map(|word| [Some(json!(word)), number(word)]).flatten().collect();
+    if words.iter().all(|word| number(word).is_some()) {
+        return json!({ "enum": listed });
+    }
+    let cases = words.iter().map(|word| any_case(word)).collect::<Vec<_>>().join("|");
+    json!({ "anyOf": [{ "enum": listed }, { "type": "string", "pattern": format!("^({cases})$") }] })
+}
+
+/// A header that something can be expected of.
+fn header_name() -> Value {
+    let names: Vec<&str> =
+        USERS.headers.iter().filter(|rule| rule.kind != contract::Kind::Password).map(|rule| rule.name).collect();
+    one_of_words(&names)
+}
+
+fn columns() -> Value {
+    let mut properties = Map::new();
+    let mut patterns = Map::new();
+    let mut all = Vec::new();
+    for rule in USERS.headers {
+        let mut schema = json!({ "description": header_sentence(rule) });
+        add(&mut schema, header(rule));
+        patterns.insert(format!("^{}$", any_case(rule.name)), header(rule));
+        properties.insert(rule.name.to_owned(), schema);
+        if rule.presence == Presence::Mandatory {
+            all.push(has_header(rule.name));
+        }
+    }
+    let cohort: Vec<&str> =
+        USERS.headers.iter().filter(|rule| rule.presence == Presence::OneOfCohort).map(|rule| rule.name).collect();
+    let either: Vec<Value> = cohort.iter().map(|name| has_header(name)).collect();
+    all.push(json!({ "not": { "required": cohort } }));
+    all.push(json!({ "if": staffmember_is(&contract::FALSE_SPELLINGS, false), "then": { "anyOf": either } }));
+    all.push(json!({
+        "if": staffmember_is(&contract::TRUE_SPELLINGS, true),
+        "then": { "not": { "anyOf": cohort.iter().map(|name| json!({ "required": [name] })).collect::<Vec<_>>() } },
+    }));
+    json!({
+        "type": "object",
+        "properties": properties,
+        "patternProperties": patterns,
+        "additionalProperties": false,
+        "allOf": all,
+    })
+}
+
+/// The header is there, in whatever case.
+fn has_header(name: &str) -> Value {
+    let is_other = json!({ "not": { "pattern": format!("^{}$", any_case(name)) } });
+    json!({ "anyOf": [{ "required": [name] }, { "not": { "propertyNames": is_other } }] })
+}
+
+/// `staffmember` is the same for all, as one of these.
+fn staffmember_is(spellings: &[&str], truth: bool) -> Value {
+    let cases = spellings.iter().map(|word| any_case(word)).collect::<Vec<_>>().join("|");
+    let value = json!({ "anyOf": [{ "const": truth }, { "const": u8::from(truth) }, { "type": "string", "pattern": format!("^({cases})$") }] });
+    json!({
+        "required": ["staffmember"],
+        "properties": {
+            "staffmember": { "type": "object", "maxProperties": 1, "required": ["value"], "properties": { "value": value } }
+        },
+    })
+}
+
+/// How one header is filled: the name of a column, or a rule.
+fn header(rule: &HeaderRule) -> Value {
+    let mut bare = add_to(text(), column_name());
+    // A value that is no name is mostly meant as `{ value: … }`.
+    let value = match rule.kind {
+        contract::Kind::Boolean => Some(json!({ "enum": [true, false, 0, 1] })),
+        contract::Kind::Year => Some(json!({ "type": "integer", "minimum": 1000, "maximum": 9999 })),
+        contract::Kind::Text | contract::Kind::Email | contract::Kind::OneOf(_) | contract::Kind::Password => None,
+    };
+    if let Some(value) = value {
+        let no_column = bare["not"].take();
+        add(&mut bare, json!({ "not": { "anyOf": [no_column, value] } }));
+    }
+    let is_mandatory = rule.presence == Presence::Mandatory;
+    let written = literal(rule.kind, is_mandatory);
+    let mut full = reference(&keys::RULE);
+    let mut properties = json!({ "default": written });
+    if is_mandatory {
+        add(
+            &mut properties,
+            json!({ "send": { "not": { "type": "string", "pattern": format!("^{}$", any_case("create")) } } }),
+        );
+    }
+    add(&mut full, json!({ "properties": properties }));
+    // What a lookup or a transform makes of the value is not for a schema.
+    let value = if rule.unique == Unique::No { written } else { json!({ "enum": [""] }) };
+    let changes: Vec<Value> = ["lookup", "transform", "default"].map(|name| json!({ "required": [name] })).into();
+    let outputs = json!({ "anyOf": [literal(rule.kind, false), { "type": "null" }] });
+    add(
+        &mut full,
+        json!({ "allOf": [
+            { "if": { "not": { "anyOf": changes } }, "then": { "properties": { "value": value } } },
+            {
+                "if": { "not": { "required": ["transform"] } },
+                "then": { "properties": { "lookup": { "additionalProperties": outputs } } },
+            },
+        ] }),
+    );
+    json!({ "anyOf": [bare, full] })
+}
+
+/// What the mapping itself may give a header.
+fn literal(kind: contract::Kind, is_mandatory: bool) -> Value {
+    let blank = if is_mandatory { "" } else { r"|\s*" };
+    let words = |words: &[&str]| {
+        let cases = words.iter().map(|word| any_case(word)).collect::<Vec<_>>().join("|");
+        format!(r"^(\s*({cases})\s*{blank})$")
+    };
+    match kind {
+        contract::Kind::Boolean => {
+            let spellings = [contract::TRUE_SPELLINGS, contract::FALSE_SPELLINGS].concat();
+            json!({ "type": ["boolean", "integer", "string"], "minimum": 0, "maximum": 1, "pattern": words(&spellings) })
+        }
+        contract::Kind::Year => json!({
+            "type": ["number", "string"],
+            "minimum": 1000,
+            "maximum": 9999,
+            "pattern": format!(r"^(\s*[1-9][0-9]{{3}}(\.0*)?\s*{blank})$"),
+        }),
+        contract::Kind::OneOf(list) => json!({ "type": "string", "pattern": words(list) }),
+        contract::Kind::Email => json!({ "type": "string", "pattern": format!(r"^(\s*[^\s@]+@[^\s@]+\s*{blank})$") }),
+        contract::Kind::Text | contract::Kind::Password if is_mandatory => add_to(text(), json!({ "pattern": r"\S" })),
+        contract::Kind::Text | contract::Kind::Password => text(),
+    }
+}
+
+fn transforms() -> Value {
+    let items: Vec<Value> = keys::TRANSFORM
+        .keys
+        .iter()
+        .map(|key| {
+            let description = json!({ "description": sentence(key.about) });
+            if let Kind::Word = key.kind {
+                return add_to(description, json!({ "const": key.name }));
+            }
+            let mut inner = value(key);
+            if key.name == "first_of" {
+                add(&mut inner, json!({ "minLength": 1 }));
+            }
+            let properties: Map<String, Value> = [(key.name.to_owned(), inner)].into_iter().collect();
+            let object = json!({
+                "type": "object",
+                "properties": properties,
+                "required": [key.name],
+                "additionalProperties": false,
+            });
+            add_to(description, object)
+        })
+        .collect();
+    json!({ "type": "array", "items": { "anyOf": items } })
+}
+
+/// The text of a default as YAML reads it.
+fn plain(text: &str) -> Value {
+    match text {
+        "true" => json!(true),
+        "false" => json!(false),
+        _ => number(text).unwrap_or_else(|| json!(text)),
+    }
+}
+
+fn number(text: &str) -> Option<Value> {
+    text.parse::<u64>().ok().map(|number| json!(number))
+}
+
+/// `[Yy][Ee][Ss]`: patterns have no switch for case that every validator knows.
+fn any_case(word: &str) -> String {
+    word.chars().fold(String::new(), |mut pattern, char| {
+        if char.is_ascii_alphabetic() {
+            pattern.extend(['[', char.to_ascii_uppercase(), char.to_ascii_lowercase(), ']']);
+        } else {
+            pattern.push(char);
+        }
+        pattern
+    })
+}
+
+/// The words of the reference with a capital and a full stop.
+fn sentence(about: &str) -> String {
+    let mut chars = about.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", chars.as_str())
+}
+
+fn header_sentence(rule: &HeaderRule) -> String {
+    let presence = match rule.presence {
+        Presence::Mandatory => " Mandatory.",
+        Presence::OneOfCohort => " Students need exactly one of `graduationyear` and `academiclevel`.",
+        Presence::Optional => "",
+    };
+    format!("{}{presence} A result column, or a rule.", sentence(rule.about))
+}
+
+/// Adds the members of another object. Both are objects here.
+fn add(schema: &mut Value, more: Value) {
+    if let (Value::Object(schema), Value::Object(more)) = (schema, more) {
+        schema.extend(more);
+    }
+}
+
+fn add_to(mut schema: Value, more: Value) -> Value {
+    add(&mut schema, more);
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use boon::{Compiler, SchemaIndex, Schemas};
+
+    use super::*;
+    use crate::mapping::yaml::{self, Content, Node, Style};
+    use crate::mapping::{Mapping, find};
+
+    const FIXTURES: &str = "tests/fixtures/mappings";
+
+    /// Those of `invalid` that a schema cannot see, and why.
+    const UNSEEN: &[(&str, &str)] = &[
+        ("Bad name", "the file's name is not in the file"),
+        ("ca-file-missing", "files that are named"),
+        ("control-character-in-path", "escapes are read already"),
+        ("duplicate-header-case", "a key that differs only in case, or comes again"),
+        ("duplicate-key", "a key that differs only in case, or comes again"),
+        ("duration-out-of-bounds", "bounds of durations"),
+        ("encryption-level", "what holds between keys far apart"),
+        ("expect-without-state", "what holds between keys far apart"),
+        ("extract-name-twice", "items of a list held against each other"),
+        ("hold-order", "items of a list held against each other"),
+        ("key-missing", "YAML that editors report by themselves"),
+        ("lookup-contradiction", "items of a list held against each other"),
+        ("lookup-without-entry", "what a lookup gives"),
+        ("merge-of-text", "YAML that editors report by themselves"),
+        ("query-file-missing", "files that are named"),
+        ("query-writes", "SQL, templates and regular expressions"),
+        ("reference-kind", "references and addresses"),
+        ("reference-syntax", "references and addresses"),
+        ("source-username-twice", "what holds between keys far apart"),
+        ("state-connection-string", "references and addresses"),
+        ("state-control-character", "escapes are read already"),
+        ("state-folder", "files that are named"),
+        ("state-folder-slash", "references and addresses"),
+        ("state-memory", "references and addresses"),
+        ("state-mysql", "references and addresses"),
+        ("state-none-and-delta", "what holds between keys far apart"),
+        ("state-none-and-full-every", "what holds between keys far apart"),
+        ("state-none-and-leavers", "what holds between keys far apart"),
+        ("state-postgres-host", "references and addresses"),
+        ("state-postgres-special-character", "references and addresses"),
+        ("state-reference", "references and addresses"),
+        ("state-sqlite", "references and addresses"),
+        ("syntax-complex-key", "YAML that editors report by themselves"),
+        ("template-filter", "SQL, templates and regular expressions"),
+        ("template-loop", "SQL, templates and regular expressions"),
+        ("template-syntax", "SQL, templates and regular expressions"),
+        ("transform-pattern", "SQL, templates and regular expressions"),
+    ];
+
+    struct Validator {
+        schemas: Schemas,
+        index: SchemaIndex,
+    }
+
+    impl Validator {
+        fn new() -> Self {
+            let mut schemas = Schemas::new();
+            let mut compiler = Compiler::new();
+            compiler.add_resource("mapping.json", json_schema()).unwrap();
+            let index = compiler.compile("mapping.json", &mut schemas).unwrap();
+            Self { schemas, index }
+        }
+
+        fn check(&self, text: &str) -> Result<(), String> {
+            let (tree, _) = yaml::parse(text);
+            let tree = tree.ok_or_else(|| "not YAML".to_owned())?;
+            self.schemas.validate(&as_json(&tree), self.index).map_err(|error| error.to_string())
+        }
+    }
+
+    /// A document as an editor reads it: by the core schema of YAML 1.2.
+    fn as_json(node: &Node) -> Value {
+        match &node.content {
+            Content::Null => Value::Null,
+            Content::Scalar { text, style: Style::Plain } => scalar(text),
+            Content::Scalar { text, .. } => json!(text),
+            Content::Sequence(items) => items.iter().map(as_json).collect(),
+            Content::Mapping(entries) => {
+                let entries =
+                    entries.iter().map(|(key, value)| (key.text().unwrap_or_default().to_owned(), as_json(value)));
+                Value::Object(entries.collect())
+            }
+        }
+    }
+
+    fn scalar(text: &str) -> Value {
+        match text {
+            "true" | "True" | "TRUE" => return json!(true),
+            "false" | "False" | "FALSE" => return json!(false),
+            _ => {}
+        }
+        let is_number = text.contains(|char: char| char.is_ascii_digit())
+            && text.chars().all(|char| char.is_ascii_digit() || "+-.eE".contains(char));
+        let number = text.trim_start_matches('+');
+        match (is_number, number.parse::<i64>(), number.parse::<f64>()) {
+            (true, Ok(number), _) => json!(number),
+            (true, Err(_), Ok(number)) => json!(number),
+            _ => json!(text),
+        }
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        find(&[folder.to_owned()]).unwrap()
+    }
+
+    fn fixtures(kind: &str) -> Vec<PathBuf> {
+        files(&Path::new(FIXTURES).join(kind))
+    }
+
+    #[test]
+    fn what_is_valid_is_valid_in_an_editor() {
+        let validator = Validator::new();
+        for path in [fixtures("valid"), fixtures("warnings"), files(Path::new("mappings"))].concat() {
+            let text = fs::read_to_string(&path).unwrap();
+            if let Err(error) = validator.check(&text) {
+                panic!("{}: {error}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn the_blocks_of_the_documentation_are_valid_in_an_editor() {
+        let validator = Validator::new();
+        let mut count = 0;
+        for document in ["README.md", "mappings/README.md"] {
+            let text = fs::read_to_string(document).unwrap().replace("\r\n", "\n");
+            let blocks: Vec<&str> =
+                text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```\n").next()).collect();
+            // Some blocks are lines to add to the first.
+            for block in &blocks {
+                let whole =
+                    if block.contains("version: 1") { (*block).to_owned() } else { format!("{}{block}", blocks[0]) };
+                if let Err(error) = validator.check(&whole) {
+                    panic!("{document}: {error}\n{whole}");
+                }
+                count += 1;
+            }
+        }
+        assert!(count >= 5, "only {count} blocks were found");
+    }
+
+    #[test]
+    fn what_is_not_valid_is_not_valid_in_an_editor() {
+        let validator = Validator::new();
+        let mut passed: Vec<String> = Vec::new();
+        for path in fixtures("invalid") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            assert!(Mapping::load(&path).is_err());
+            if validator.check(&text).is_ok() {
+                passed.push(name);
+            }
+        }
+        passed.sort_unstable();
+        let unseen: Vec<&str> = UNSEEN.iter().map(|(name, _)| *name).collect();
+        assert_eq!(passed, unseen);
+    }
+}
