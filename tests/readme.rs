@@ -217,10 +217,8 @@ fn what_a_mistake_looks_like_is_shown() {
 fn what_looks_wrong_is_shown() {
     let context = TestContext::new();
     let school = blocks(README).into_iter().find(|block| block.mark == "file: school.yaml").unwrap();
-    let slips = [
-        ("      WHERE ActiveFlag = 1\n", String::new()),
-        ("surname: StaffSurname", "surname: StafSurname".to_owned()),
-    ];
+    let slips =
+        [("      WHERE ActiveFlag = 1\n", String::new()), ("surname: StaffSurname", "surname: StafSurname".to_owned())];
     context.write("school.yaml", replaced(&school.text, &slips));
     compare_output("output: advice", &context.run(&["check", "school.yaml"]));
 }

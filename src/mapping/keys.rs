@@ -1,7 +1,7 @@
 //! The format of mapping files as data: every key with its kind, its default and what it means.
 //!
-//! The checks for unknown and missing keys, the reference tables in `mappings/README.md` and, later, the JSON Schema
-//! all come from here.
+//! The checks for unknown and missing keys, the reference tables in `mappings/README.md` and the JSON Schema all come from
+//! here.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -302,6 +302,10 @@ pub static EXPECT: Shape = Shape {
     ],
     later: &[],
 };
+
+/// The keys of which an item of `expect` has exactly one.
+pub const CHECKS: [&str; 9] =
+    ["rows", "filled", "matches", "one_of", "unique", "range", "no_new_values", "is", "freshness"];
 
 /// `rows` of an item of `expect`.
 pub static ROWS: Shape = Shape {

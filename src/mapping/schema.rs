@@ -4,6 +4,9 @@
 //! An editor reads YAML by its own rules, so what we take as text may come as a number or a truth value (`version: 1`,
 //! `value: true`). The schema accepts whatever `check` accepts, and refuses what it can see: not what a file holds that is
 //! only named, nor SQL, templates and patterns. Its own patterns know no look-around, which not every validator has.
+//!
+//! `errorMessage` and `patternErrorMessage` are words of the YAML language server; other validators pass them over. It has no
+//! words of ours for `not` and `oneOf`, so `if` and `properties: { key: false }` stand in their place.
 
 use std::time::Duration;
 
@@ -61,39 +64,44 @@ fn group(shape: &Shape) -> Value {
 
 /// Which keys go together.
 fn exclusions(shape: &Shape) -> Value {
-    let one_of = |names: &[&str]| {
-        let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name] })).collect();
-        json!({ "oneOf": each })
-    };
-    let any_of = |names: &[&str]| {
-        let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name] })).collect();
-        json!({ "anyOf": each })
-    };
     match shape.path {
-        "users[]" => one_of(&["query", "query_file"]),
-        "users[].columns.HEADER" => one_of(&["column", "value", "template"]),
-        "expect[].rows" | "expect[].range" => any_of(&["min", "max"]),
-        "expect[].freshness" => any_of(&["warn_after", "error_after"]),
-        "expect[]" => {
-            let checks = ["rows", "filled", "matches", "one_of", "unique", "range", "no_new_values", "is", "freshness"];
-            let each: Vec<Value> = checks
-                .iter()
-                .map(|check| {
-                    let (beside, idle): (&[&str], &[&str]) = match *check {
-                        "rows" => (&[], &["header", "patron"]),
-                        "is" => (&["patron"], &["extract", "header"]),
-                        "freshness" => (&[], &["extract", "header", "patron", "severity"]),
-                        _ => (&["header"], &["patron"]),
-                    };
-                    let required: Vec<&str> = [&[*check], beside].concat();
-                    let idle: Vec<Value> = idle.iter().map(|name| json!({ "required": [name] })).collect();
-                    json!({ "required": required, "not": { "anyOf": idle } })
-                })
-                .collect();
-            json!({ "oneOf": each })
-        }
+        "users[]" => exactly_one(&["query", "query_file"], &|_| (&[], &[])),
+        "users[].columns.HEADER" => exactly_one(&["column", "value", "template"], &|_| (&[], &[])),
+        "expect[].rows" | "expect[].range" => at_least_one(&["min", "max"]),
+        "expect[].freshness" => at_least_one(&["warn_after", "error_after"]),
+        "expect[]" => exactly_one(&keys::CHECKS, &|check| match check {
+            "rows" => (&[], &["header", "patron"]),
+            "is" => (&["patron"], &["extract", "header"]),
+            "freshness" => (&[], &["extract", "header", "patron", "severity"]),
+            _ => (&["header"], &["patron"]),
+        }),
         _ => json!({}),
     }
+}
+
+fn at_least_one(names: &[&str]) -> Value {
+    let message = format!("one of `{}` is needed", names.join("`, `"));
+    let each: Vec<Value> = names.iter().map(|name| json!({ "required": [name], "errorMessage": message })).collect();
+    json!({ "anyOf": each })
+}
+
+/// The keys that one needs, and those that do nothing beside it.
+type Beside = (&'static [&'static str], &'static [&'static str]);
+
+/// One of these keys.
+fn exactly_one(names: &[&str], beside: &dyn Fn(&str) -> Beside) -> Value {
+    let each: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let (needed, idle) = beside(name);
+            // Of two, the later is the one too many.
+            let excluded = names[index + 1..].iter().chain(idle).map(|name| ((*name).to_owned(), json!(false)));
+            let excluded: Map<String, Value> = excluded.collect();
+            json!({ "if": { "required": [name] }, "then": { "required": needed, "properties": excluded } })
+        })
+        .collect();
+    add_to(at_least_one(names), json!({ "allOf": each }))
 }
 
 /// A key with its value.
@@ -119,38 +127,51 @@ fn value(key: &Key) -> Value {
         Kind::Text | Kind::Secret | Kind::Path => text(),
         Kind::Switch => switch(),
         Kind::Count(least, most) => {
-            let mut schema = json!({ "type": ["integer", "string"], "minimum": least, "pattern": r"^\+?[0-9]+$" });
+            let mut schema = said(&format!("{} is needed, in digits only", key.kind.words()), r"^\+?[0-9]+$");
+            add(&mut schema, json!({ "type": ["integer", "string"], "minimum": least }));
             if most < u64::MAX {
                 add(&mut schema, json!({ "maximum": most }));
             }
             schema
         }
-        Kind::Duration(_, most) => json!({
-            "type": "string",
-            "pattern": r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
-            "minLength": 2,
-            "examples": if most > Duration::from_hours(24) { json!(["7d", "36h", "1d12h"]) } else { json!(["90s", "5m", "1h30m"]) },
-        }),
-        Kind::Date => {
-            json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "examples": ["2026-12-10"] })
+        Kind::Duration(_, most) => {
+            let is_long = most > Duration::from_hours(24);
+            let (examples, like) = if is_long {
+                (json!(["7d", "36h", "1d12h"]), "write it like `36h`, `7d` or `1d12h`")
+            } else {
+                (json!(["90s", "5m", "1h30m"]), "write it like `90s`, `5m`, `2h` or `1h30m`")
+            };
+            let said = said(like, r"^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$");
+            add_to(said, json!({ "type": "string", "minLength": 2, "examples": examples }))
         }
-        Kind::Limit => json!({
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "pattern": r"^(\+?[0-9]+|(0*100(\.0*)?|0*[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+) *%)$",
-            "examples": ["10%", 20],
-        }),
+        Kind::Date => {
+            let said = said("write year, month and day: `2026-12-10`", "^[0-9]{4}-[0-9]{2}-[0-9]{2}$");
+            add_to(said, json!({ "type": "string", "examples": ["2026-12-10"] }))
+        }
+        Kind::Limit => {
+            let pattern = r"^(\+?[0-9]+|(0*100(\.0*)?|0*[0-9]{1,2}(\.[0-9]*)?|\.[0-9]+) *%)$";
+            let said = said("write a count or per cent from 0 to 100: `20` or `5%`", pattern);
+            add_to(said, json!({ "type": ["integer", "string"], "minimum": 0, "examples": ["10%", 20] }))
+        }
         Kind::OneOf(words) => one_of_words(words),
         Kind::Group(inner) => reference(inner),
         Kind::List(inner) => json!({ "type": "array", "items": reference(inner) }),
         Kind::Number => {
-            json!({ "type": ["number", "string"], "pattern": r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$" })
+            let pattern = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$";
+            add_to(said("write a number: `2032` or `7.5`", pattern), json!({ "type": ["number", "string"] }))
         }
-        Kind::Texts => json!({ "type": "array", "items": text(), "minItems": 1 }),
+        Kind::Texts => json!({
+            "type": "array",
+            "errorMessage": "write a list in brackets: `[10A, 10B]`",
+            "items": text(),
+            "minItems": 1,
+        }),
         // A key without a value is a blank there.
-        Kind::Table => {
-            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "null"] } })
-        }
+        Kind::Table => json!({
+            "type": "object",
+            "errorMessage": "write a table: `{ Male: M, Female: F }`",
+            "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+        }),
         Kind::Columns => columns(),
         Kind::Transforms => transforms(),
         Kind::Word => json!({ "const": key.name }),
@@ -159,43 +180,48 @@ fn value(key: &Key) -> Value {
 
 /// What single keys allow beyond their kind.
 fn narrower(shape: &Shape, key: &Key) -> Value {
-    let not_blank = || json!({ "pattern": r"\S" });
+    let filled = |examples: &[&str]| add_to(said(NOT_BLANK, r"\S"), json!({ "examples": examples }));
     match (shape.path, key.name) {
-        ("", "name") => json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "examples": ["example-college"] }),
+        ("", "name") => {
+            let rule = "use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 64";
+            add_to(said(rule, "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), json!({ "examples": ["example-college"] }))
+        }
         ("", "users") => json!({ "minItems": 1 }),
-        ("", "state") => json!({ "pattern": r"\S", "examples": ["state/school.db", "none"] }),
-        ("source", "url") => json!({
-            "pattern": r"^[^$]|^\$[^{]",
-            "examples": [
+        ("", "state") => filled(&["state/school.db", "none"]),
+        ("source", "url") => {
+            let whole = "write the address here and only its secrets as references: `password: ${SIS_PASSWORD}`";
+            let examples = [
                 "mssql://svc_library@sis.example.local/Synergetic",
                 "postgres://svc_library@sis.example.local/sis",
                 "mysql://svc_library@sis.example.local/sis",
                 "sqlite:sis.db",
-            ],
-        }),
+            ];
+            add_to(said(whole, r"^[^$]|^\$[^{]"), json!({ "examples": examples }))
+        }
         ("source", "password") => json!({ "examples": ["${SIS_PASSWORD}"] }),
-        ("target", "url") => json!({
-            "type": "string",
-            "pattern": format!(
-                r"^({}://[^/?#@$\s]+|{}://({}|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?)$",
-                any_case("https"),
-                any_case("http"),
-                any_case("localhost")
-            ),
-            "examples": ["https://example.concordinfiniti.com"],
-        }),
-        ("target", "username") => json!({ "pattern": r"\S", "examples": ["autoimport"] }),
-        ("target", "password") => json!({ "pattern": r"\S", "examples": ["${INFINITI_PASSWORD}"] }),
-        ("target", "proxy") => json!({
-            "pattern": format!(r"^(system|none|{}[Ss]?://.+|.*\$\{{.*)$", any_case("http")),
-            "examples": ["system", "none", "http://proxy.example:8080"],
-        }),
-        ("hold[]", "reason") => json!({ "pattern": r"\S", "examples": ["year rollover"] }),
-        ("users[]", "name") => json!({ "pattern": r"^.*\S.*$", "examples": ["students", "staff"] }),
+        ("target", "url") => {
+            let alone = "write the school's address alone: `https://example.concordinfiniti.com`";
+            let loopback = format!(r"({}|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?", any_case("localhost"));
+            let pattern = format!(r"^({}://[^/?#@$\s]+|{}://{loopback})$", any_case("https"), any_case("http"));
+            let examples = json!({ "type": "string", "examples": ["https://example.concordinfiniti.com"] });
+            add_to(said(alone, &pattern), examples)
+        }
+        ("target", "proxy") => {
+            let one = "write `system`, `none`, or an address such as `http://proxy.example:8080`";
+            let pattern = format!(r"^(system|none|{}[Ss]?://.+|.*\$\{{.*)$", any_case("http"));
+            add_to(said(one, &pattern), json!({ "examples": ["system", "none", "http://proxy.example:8080"] }))
+        }
+        ("target", "username") => filled(&["autoimport"]),
+        ("target", "password") => json!({ "examples": ["${INFINITI_PASSWORD}"] }),
+        ("hold[]", "reason") => filled(&["year rollover"]),
+        ("users[]", "name") => add_to(said(NOT_BLANK, r"^.*\S.*$"), json!({ "examples": ["students", "staff"] })),
         ("users[]", "query_file") => json!({ "examples": ["queries/students.sql"] }),
-        ("users[]" | "expect[].freshness", "query") | ("expect[]", "patron") => not_blank(),
+        ("users[]" | "expect[].freshness", "query") | ("expect[]", "patron") => said(NOT_BLANK, r"\S"),
         ("expect[]", "unique" | "no_new_values") => {
-            json!({ "pattern": format!("^({}|{})$", any_case("true"), any_case("yes")), "not": { "const": false } })
+            let only = "write `true`, or delete the item";
+            let pattern = format!("^({}|{})$", any_case("true"), any_case("yes"));
+            let truth = json!({ "if": { "type": "boolean" }, "then": { "enum": [true], "errorMessage": only } });
+            add_to(said(only, &pattern), truth)
         }
         ("expect[]", "header") => header_name(),
         ("expect[]", "is") => json!({ "minProperties": 1, "propertyNames": header_name() }),
@@ -205,18 +231,27 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
     }
 }
 
+const NOT_BLANK: &str = "this cannot be blank";
+
+/// A pattern with what an editor says when a text is not so, or when there is no text at all.
+fn said(message: &str, pattern: &str) -> Value {
+    json!({ "pattern": pattern, "patternErrorMessage": message, "errorMessage": message })
+}
+
 fn text() -> Value {
     json!({ "type": ["string", "number", "boolean"] })
 }
 
 fn switch() -> Value {
     let words = ["true", "false", "yes", "no"].map(any_case).join("|");
-    json!({ "type": ["boolean", "string"], "pattern": format!("^({words})$") })
+    add_to(said("write `true` or `false`", &format!("^({words})$")), json!({ "type": ["boolean", "string"] }))
 }
 
 /// The name of a result column: no template, and on one line.
 fn column_name() -> Value {
-    json!({ "pattern": r"^[^\n\t]*\S[^\n\t]*$", "not": { "type": "string", "pattern": r"\{\{|\{%" } })
+    let template = said("this is a template: write `{ template: \"{{ … }}\" }`", r"^([^{]|\{[^{%])*\{?$");
+    let line = said("write the name of a result column", r"^[^\n\t]*\S[^\n\t]*$");
+    json!({ "allOf": [template, line] })
 }
 
 /// Any of these words; they are taken in any case, and completed as they are written here.
@@ -251,13 +286,14 @@ fn columns() -> Value {
     }
     let cohort: Vec<&str> =
         USERS.headers.iter().filter(|rule| rule.presence == Presence::OneOfCohort).map(|rule| rule.name).collect();
+    let none: Map<String, Value> = cohort.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
     let either: Vec<Value> = cohort.iter().map(|name| has_header(name)).collect();
-    all.push(json!({ "not": { "required": cohort } }));
+    if let [first, second] = cohort.as_slice() {
+        let other: Map<String, Value> = [((*second).to_owned(), json!(false))].into_iter().collect();
+        all.push(json!({ "if": { "required": [first] }, "then": { "properties": other } }));
+    }
     all.push(json!({ "if": staffmember_is(&contract::FALSE_SPELLINGS, false), "then": { "anyOf": either } }));
-    all.push(json!({
-        "if": staffmember_is(&contract::TRUE_SPELLINGS, true),
-        "then": { "not": { "anyOf": cohort.iter().map(|name| json!({ "required": [name] })).collect::<Vec<_>>() } },
-    }));
+    all.push(json!({ "if": staffmember_is(&contract::TRUE_SPELLINGS, true), "then": { "properties": none } }));
     json!({
         "type": "object",
         "properties": properties,
@@ -288,6 +324,7 @@ fn staffmember_is(spellings: &[&str], truth: bool) -> Value {
 /// How one header is filled: the name of a column, or a rule.
 fn header(rule: &HeaderRule) -> Value {
     let mut bare = add_to(text(), column_name());
+    add(&mut bare, json!({ "errorMessage": "write the name of a result column, or a rule: `{ value: … }`" }));
     // A value that is no name is mostly meant as `{ value: … }`.
     let value = match rule.kind {
         contract::Kind::Boolean => Some(json!({ "enum": [true, false, 0, 1] })),
@@ -295,35 +332,40 @@ fn header(rule: &HeaderRule) -> Value {
         contract::Kind::Text | contract::Kind::Email | contract::Kind::OneOf(_) | contract::Kind::Password => None,
     };
     if let Some(value) = value {
-        let no_column = bare["not"].take();
-        add(&mut bare, json!({ "not": { "anyOf": [no_column, value] } }));
+        let message =
+            "this is read as the name of a result column; for the same text in every row write `{ value: … }`";
+        add(&mut bare, json!({ "if": value, "then": { "type": "string", "errorMessage": message } }));
     }
     let is_mandatory = rule.presence == Presence::Mandatory;
     let written = literal(rule.kind, is_mandatory);
-    let mut full = reference(&keys::RULE);
     let mut properties = json!({ "default": written });
     if is_mandatory {
-        add(
-            &mut properties,
-            json!({ "send": { "not": { "type": "string", "pattern": format!("^{}$", any_case("create")) } } }),
-        );
+        let always = said("the header is mandatory: delete `send`", &format!("^{}$", any_case("always")));
+        add(&mut properties, json!({ "send": always }));
     }
-    add(&mut full, json!({ "properties": properties }));
+    let value = if rule.unique == Unique::No {
+        written
+    } else {
+        let message = format!("every row would have the same `{}`, which must differ from patron to patron", rule.name);
+        add_to(said(&message, r"^\s*$"), json!({ "type": "string" }))
+    };
     // What a lookup or a transform makes of the value is not for a schema.
-    let value = if rule.unique == Unique::No { written } else { json!({ "enum": [""] }) };
     let changes: Vec<Value> = ["lookup", "transform", "default"].map(|name| json!({ "required": [name] })).into();
-    let outputs = json!({ "anyOf": [literal(rule.kind, false), { "type": "null" }] });
-    add(
-        &mut full,
-        json!({ "allOf": [
-            { "if": { "not": { "anyOf": changes } }, "then": { "properties": { "value": value } } },
-            {
-                "if": { "not": { "required": ["transform"] } },
-                "then": { "properties": { "lookup": { "additionalProperties": outputs } } },
-            },
-        ] }),
+    let outputs = json!({ "if": { "type": "null" }, "else": literal(rule.kind, false) });
+    let full = add_to(
+        reference(&keys::RULE),
+        json!({
+            "properties": properties,
+            "allOf": [
+                { "if": { "anyOf": changes }, "else": { "properties": { "value": value } } },
+                {
+                    "if": { "required": ["transform"] },
+                    "else": { "properties": { "lookup": { "additionalProperties": outputs } } },
+                },
+            ],
+        }),
     );
-    json!({ "anyOf": [bare, full] })
+    json!({ "if": { "type": "object" }, "then": full, "else": bare })
 }
 
 /// What the mapping itself may give a header.
@@ -336,17 +378,23 @@ fn literal(kind: contract::Kind, is_mandatory: bool) -> Value {
     match kind {
         contract::Kind::Boolean => {
             let spellings = [contract::TRUE_SPELLINGS, contract::FALSE_SPELLINGS].concat();
-            json!({ "type": ["boolean", "integer", "string"], "minimum": 0, "maximum": 1, "pattern": words(&spellings) })
+            let said = said("write `true` or `false` (also `Y`, `N`, `yes`, `no`, `1`, `0`)", &words(&spellings));
+            add_to(said, json!({ "type": ["boolean", "integer", "string"], "minimum": 0, "maximum": 1 }))
         }
-        contract::Kind::Year => json!({
-            "type": ["number", "string"],
-            "minimum": 1000,
-            "maximum": 9999,
-            "pattern": format!(r"^(\s*[1-9][0-9]{{3}}(\.0*)?\s*{blank})$"),
-        }),
-        contract::Kind::OneOf(list) => json!({ "type": "string", "pattern": words(list) }),
-        contract::Kind::Email => json!({ "type": "string", "pattern": format!(r"^(\s*[^\s@]+@[^\s@]+\s*{blank})$") }),
-        contract::Kind::Text | contract::Kind::Password if is_mandatory => add_to(text(), json!({ "pattern": r"\S" })),
+        contract::Kind::Year => {
+            let pattern = format!(r"^(\s*[1-9][0-9]{{3}}(\.0*)?\s*{blank})$");
+            let said = said("write a year of four digits: `2032`", &pattern);
+            add_to(said, json!({ "type": ["number", "string"], "minimum": 1000, "maximum": 9999 }))
+        }
+        contract::Kind::OneOf(list) => {
+            let message = format!("write `{}` or `\"\"`", list.join("`, `"));
+            add_to(said(&message, &words(list)), json!({ "type": "string" }))
+        }
+        contract::Kind::Email => {
+            let pattern = format!(r"^(\s*[^\s@]+@[^\s@]+\s*{blank})$");
+            add_to(said("write an e-mail address: `library@example.edu`", &pattern), json!({ "type": "string" }))
+        }
+        contract::Kind::Text | contract::Kind::Password if is_mandatory => add_to(text(), said(NOT_BLANK, r"\S")),
         contract::Kind::Text | contract::Kind::Password => text(),
     }
 }
@@ -478,6 +526,7 @@ mod tests {
         ("state-reference", "references and addresses"),
         ("state-sqlite", "references and addresses"),
         ("syntax-complex-key", "YAML that editors report by themselves"),
+        ("syntax-exclamation-mark", "YAML that editors report by themselves"),
         ("template-filter", "SQL, templates and regular expressions"),
         ("template-loop", "SQL, templates and regular expressions"),
         ("template-syntax", "SQL, templates and regular expressions"),

@@ -17,10 +17,6 @@ use crate::mapping::keys;
 use crate::mapping::yaml::{Content, Node};
 use crate::mapping::{Check, Consequence, Expectation, Extract, Input, Limit, Limits, Rule, ValueRule};
 
-/// The keys of which an expectation has exactly one.
-const CHECKS: [&str; 9] =
-    ["rows", "filled", "matches", "one_of", "unique", "range", "no_new_values", "is", "freshness"];
-
 const EXAMPLE: &str = "write it like `- { header: formclass, matches: '^[0-9]{1,2}[A-F]$', severity: warn }`";
 
 impl Checker<'_> {
@@ -69,12 +65,12 @@ impl Checker<'_> {
         users: Option<&[Extract]>,
         has_state: bool,
     ) -> Option<Check> {
-        let given: Vec<&Field<'_>> = CHECKS.iter().filter_map(|name| section.get(name)).collect();
+        let given: Vec<&Field<'_>> = keys::CHECKS.iter().filter_map(|name| section.get(name)).collect();
         let field = match given.as_slice() {
             [field] => *field,
             [] if section.is_doubtful => return None,
             [] => {
-                let message = format!("nothing is expected here: one of `{}` is needed", CHECKS.join("`, `"));
+                let message = format!("nothing is expected here: one of `{}` is needed", keys::CHECKS.join("`, `"));
                 self.report(Finding::error(Code::NothingExpected, at, message).hint(EXAMPLE));
                 return None;
             }
