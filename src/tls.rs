@@ -4,6 +4,7 @@
 //! Read by hand: five fields of a format that has not changed in thirty years are less than what a parser brings along.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -65,21 +66,24 @@ impl Witness {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the chain ends in one of the authorities that Mozilla trusts. Name and time are beside the point.
-    fn is_public(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
+    /// Whether the chain ends in one of the authorities that Mozilla trusts. The name is beside the point, and so is the
+    /// time: it is judged as of the certificate's last.
+    fn is_public(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        until: Option<Timestamp>,
+    ) -> bool {
+        let last = until.and_then(|until| u64::try_from(until.as_second() - 1).ok());
+        let at = last.map_or_else(UnixTime::now, |last| UnixTime::since_unix_epoch(Duration::from_secs(last)));
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build();
-        verifier.is_ok_and(|verifier| match verifier.verify_server_cert(leaf, others, name, &[], UnixTime::now()) {
+        verifier.is_ok_and(|verifier| match verifier.verify_server_cert(leaf, others, name, &[], at) {
             Ok(_) => true,
-            Err(Error::InvalidCertificate(error)) => matches!(
-                error,
-                CertificateError::NotValidForName
-                    | CertificateError::NotValidForNameContext { .. }
-                    | CertificateError::Expired
-                    | CertificateError::ExpiredContext { .. }
-                    | CertificateError::NotValidYet
-                    | CertificateError::NotValidYetContext { .. }
-            ),
+            Err(Error::InvalidCertificate(error)) => {
+                matches!(error, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+            }
             Err(_) => false,
         })
     }
@@ -95,6 +99,7 @@ impl ServerCertVerifier for Witness {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let fields = Fields::of(end_entity);
+        let until = fields.as_ref().and_then(|fields| fields.until);
         let issuers: Vec<Name> =
             intermediates.iter().rev().chain([end_entity]).filter_map(|one| Some(Fields::of(one)?.issuer)).collect();
         let certificate = Certificate {
@@ -103,9 +108,9 @@ impl ServerCertVerifier for Witness {
             signers: issuers.into_iter().flat_map(|issuer| [issuer.common, issuer.organisation]).flatten().collect(),
             subject: fields.as_ref().and_then(|fields| fields.subject.shown().map(str::to_owned)),
             hosts: fields.as_ref().map(|fields| fields.hosts.clone()).unwrap_or_default(),
-            until: fields.as_ref().and_then(|fields| fields.until),
+            until,
             is_self_signed: fields.as_ref().is_some_and(|fields| fields.is_self_signed),
-            is_public: self.is_public(end_entity, intermediates, name),
+            is_public: self.is_public(end_entity, intermediates, name, until),
         };
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
         Err(CertificateError::UnknownIssuer.into())

@@ -279,6 +279,32 @@ fn what_a_drop_that_is_cut_off_looks_like_is_shown() {
     compare_output("output: csv", &context.run(&["push", "school.yaml"]));
 }
 
+#[test]
+fn what_doctor_prints_is_shown() {
+    let server = TdsServer::start_with(tds::Options { rights: &["database role db_owner"], ..tds::Options::default() });
+    server.execute(SCHOOL);
+    let mut context = TestContext::with_sandbox(&[]);
+    context.unset_env("INFINITI_PASSWORD");
+    let school = blocks(README).into_iter().find(|block| block.mark == "file: school.yaml").unwrap();
+    let real = [
+        ("@sis.example.local/", format!("@127.0.0.1:{}/", server.port())),
+        ("https://example.concordinfiniti.com", context.sandbox().url()),
+    ];
+    context.write("school.yaml", replaced(&school.text, &real));
+    let password = tds::PASSWORD.replace('"', "\\\"");
+    write_secrets(&context, &format!("SIS_PASSWORD=\"{password}\"\nINFINITI_PASSWORD=not the password\n"));
+    let said = context.run(&["doctor", "school.yaml", "--post-empty"]);
+    assert!(said.starts_with("exit code 4\n"), "{said}");
+    let said = replaced(
+        &said,
+        &[
+            ("mssql://127.0.0.1:[PORT]/", "mssql://sis.example.local/".to_owned()),
+            ("http://127.0.0.1:[PORT]/", "https://example.concordinfiniti.com/".to_owned()),
+        ],
+    );
+    compare_output("output: doctor", &said);
+}
+
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
 fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);

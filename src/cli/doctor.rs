@@ -9,7 +9,7 @@ use super::state::location;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{self, Mapping};
 use crate::ops::doctor::bundle::{self, Collected};
-use crate::ops::doctor::{self, Asked, Step};
+use crate::ops::doctor::{self, Asked, Kind, Outcome, Step};
 
 /// What was found of one mapping.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output:
         let mut told = output.doctor(&examined, args.format);
         examined.steps = doctor::examine(loaded, load_time, &asked, &mut |step| told.step(step)).await;
         printed = printed.and(told.finish());
+        tracing::info!(mapping = examined.name, exit_code = examined.exit_code().number(), "doctor ended");
         all.push(examined);
     }
     let worst = all.iter().map(Examined::exit_code).max().unwrap_or(ExitCode::Complete);
@@ -53,7 +54,10 @@ pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output:
     if let Some(file) = &args.bundle {
         let mut collected = Vec::new();
         for examined in &all {
-            collected.push(bundle::collect(&examined.path, asked.state.as_ref(), log_file.as_deref()).await);
+            let is_state = |step: &Step| step.kind == Kind::State && matches!(step.outcome, Outcome::Done(_));
+            let has_state = examined.steps.iter().any(is_state);
+            let path = &examined.path;
+            collected.push(bundle::collect(path, asked.state.as_ref(), has_state, log_file.as_deref()).await);
         }
         write_bundle(file, &all, worst, collected, &mut output)?;
     }

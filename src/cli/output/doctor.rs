@@ -99,12 +99,15 @@ that sispush did not write are left out. What sispush cannot know: names in the 
 ";
 
 fn versions() -> String {
+    // The file is of Linux alone; elsewhere the kind of the system must do.
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
     format!(
-        "sispush {}\nsystem {} {}\nfeatures {}\n",
+        "sispush {}\nsystem {} {} {}\nfeatures none\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,
-        if cfg!(debug_assertions) { "debug" } else { "none" },
+        name.trim_matches('"'),
     )
 }
 
@@ -146,8 +149,12 @@ pub(in crate::cli) struct Told<W> {
     /// The steps that were skipped since the last that was not, and why: they share a line.
     skipped: Vec<String>,
     after: String,
+    counts: [u64; 4],
     printed: io::Result<()>,
 }
+
+/// What a step can come to.
+const OUTCOMES: [&str; 4] = ["ok", "warning", "failed", "skipped"];
 
 /// A part of the steps, which gets a line of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +173,7 @@ impl<W: Write> Told<W> {
             part: Part::Mapping,
             skipped: Vec::new(),
             after: String::new(),
+            counts: [0; 4],
             printed: Ok(()),
         };
         let file = examined.path.display();
@@ -177,6 +185,10 @@ impl<W: Write> Told<W> {
     }
 
     pub(in crate::cli) fn step(&mut self, step: &Step) {
+        let outcome = outcome_word(step);
+        for (word, count) in OUTCOMES.iter().zip(&mut self.counts) {
+            *count += u64::from(*word == outcome);
+        }
         let part = part(&step.kind);
         if part != self.part {
             self.write_skipped();
@@ -205,6 +217,10 @@ impl<W: Write> Told<W> {
     /// Whether all could be printed.
     pub(in crate::cli) fn finish(mut self) -> Result<(), Error> {
         self.write_skipped();
+        let steps = counted(self.counts.iter().sum(), "step");
+        let parts = OUTCOMES.iter().zip(self.counts).filter(|(_, count)| *count > 0);
+        let parts: Vec<String> = parts.map(|(word, count)| format!("{count} {word}")).collect();
+        self.print(|out| writeln!(out, "  {steps}: {}", parts.join(", ")));
         self.printed.map_err(write_failed)
     }
 

@@ -47,34 +47,54 @@ pub struct Log {
 }
 
 /// Gathers what is known of a mapping, valid or not. What cannot be read is left out: who asks for support has enough
-/// that does not work.
-pub async fn collect(path: &Path, asked: Option<&StateLocation>, log_file: Option<&Path>) -> Collected {
+/// that does not work. A state that could not be read (`has_state`) is not asked again: databases lock accounts.
+pub async fn collect(
+    path: &Path,
+    asked: Option<&StateLocation>,
+    has_state: bool,
+    log_file: Option<&Path>,
+) -> Collected {
     let mut collected = Collected::default();
     let shared = shareable(path).ok();
     for patron in shared.iter().flat_map(|shared| &shared.patrons) {
         collected.names.add(patron);
     }
-    // The mapping's own words stay, whatever usernames the state has: a header may be somebody's.
-    collected.mapping = shared.map(|shared| collected.names.hide(&shared.text));
+    // Wherever they stand, since it is known that they are patrons.
+    let mapping = shared.map(|shared| collected.names.hide(&shared.text));
+    let mut queries = Vec::new();
     if let Ok(mapping) = Mapping::load(path) {
         for extract in &mapping.users {
-            collected.queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
+            queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
         }
-        let location = asked.cloned().map_or_else(|| mapping.resolved_state(), Ok);
-        let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
-        if let Ok(location) = location
-            && let Ok(Some(mut state)) = State::look(&location, &identity).await
-        {
-            collected.runs = state.runs(RUNS_MAX).await.unwrap_or_default().iter().map(run_object).collect();
-            match state.accepted().await {
-                Ok(accepted) => accepted.entries().for_each(|entry| collected.names.add(entry.username)),
-                Err(_) => collected.names.give_up(),
+        let known = if has_state { known(&mapping, asked).await } else { None };
+        match known {
+            Some((runs, usernames)) => {
+                collected.runs = runs;
+                for username in usernames {
+                    collected.names.add(&username);
+                }
             }
+            None => collected.names.give_up(),
         }
+    }
+    collected.mapping = mapping.map(|text| collected.names.hide_in_quotes(&text));
+    for (name, query) in queries {
+        collected.queries.push((name, collected.names.hide_in_quotes(&query)));
     }
     let log = log_file.map(Path::to_owned).or_else(|| newest_log(path));
     collected.log = log.and_then(|log| tail(&log, &mut collected.names).ok());
     collected
+}
+
+/// The last runs and all usernames; `None` if the state cannot be read.
+async fn known(mapping: &Mapping, asked: Option<&StateLocation>) -> Option<(Vec<Value>, Vec<String>)> {
+    let location = asked.cloned().map_or_else(|| mapping.resolved_state(), Ok).ok()?;
+    let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
+    let Some(mut state) = State::look(&location, &identity).await.ok()? else { return Some((Vec::new(), Vec::new())) };
+    let runs = state.runs(RUNS_MAX).await.ok()?.iter().map(run_object).collect();
+    let accepted = state.accepted().await.ok()?;
+    let usernames = accepted.entries().map(|entry| entry.username.to_owned()).collect();
+    Some((runs, usernames))
 }
 
 /// A run in numbers. Words are left out but for those of our own: an error may name anything.
@@ -126,7 +146,7 @@ fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
     let mut log = Log { path: path.to_owned(), text: String::new(), left_out: 0 };
     for line in whole.lines() {
         if is_of_our_log(line) {
-            log.text.push_str(&names.hide(line));
+            log.text.push_str(&names.hide_in_log(line));
             log.text.push('\n');
         } else {
             log.left_out += 1;

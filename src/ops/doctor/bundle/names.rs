@@ -32,16 +32,54 @@ impl Names {
         self.known.insert(username);
     }
 
-    /// The usernames cannot be told apart from other words: all text is hidden.
+    /// The usernames are not known: no line of a log can be told.
     pub fn give_up(&mut self) {
         self.is_lost = true;
     }
 
-    /// The text with every known username replaced, and every address.
+    /// The text with every known username replaced.
     pub fn hide(&mut self, text: &str) -> String {
+        self.hidden(text, false)
+    }
+
+    /// A line of a log with every known username replaced, and every address.
+    pub fn hide_in_log(&mut self, line: &str) -> String {
         if self.is_lost {
             return "[left out: it could not be looked through for usernames]".to_owned();
         }
+        self.hidden(line, true)
+    }
+
+    /// A mapping or a query in which usernames are replaced that are all of a text in quotes: elsewhere a word may be a
+    /// column's name, which is somebody's username, too.
+    pub fn hide_in_quotes(&mut self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.find(['\'', '"']).map(|at| rest.split_at(at)) {
+            out.push_str(before);
+            let (quote, inner) = after.split_at(1);
+            out.push_str(quote);
+            let end = inner.find(['\n', '\'', '"']).unwrap_or(inner.len());
+            let (literal, after) = inner.split_at(end);
+            let lower = literal.trim().to_lowercase();
+            let local = lower.split('@').next().unwrap_or_default();
+            if self.known.contains(&lower) || (lower.contains('@') && self.known.contains(local)) {
+                let number = self.number(local);
+                out.push_str(&number);
+            } else {
+                out.push_str(literal);
+            }
+            rest = after;
+            if let Some(after) = rest.strip_prefix(quote) {
+                out.push_str(quote);
+                rest = after;
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn hidden(&mut self, text: &str, is_log: bool) -> String {
         let mut text = text.to_owned();
         for username in self.odd.clone() {
             // A username that changes its length in lower case is found all the same, only not replaced in place.
@@ -58,14 +96,14 @@ impl Names {
             out.push_str(&rest[..start]);
             rest = &rest[start..];
             let end = rest.find(|c| !is_of_a_word(c)).unwrap_or(rest.len());
-            self.write_word(&rest[..end], &mut out);
+            self.write_word(&rest[..end], is_log, &mut out);
             rest = &rest[end..];
         }
         out.push_str(rest);
         out
     }
 
-    fn write_word(&mut self, run: &str, out: &mut String) {
+    fn write_word(&mut self, run: &str, is_log: bool, out: &mut String) {
         let word = word(run);
         let lower = word.to_lowercase();
         let local = lower.split('@').next().unwrap_or_default();
@@ -73,6 +111,8 @@ impl Names {
             self.number(&lower)
         } else if lower.contains('@') && self.known.contains(local) {
             format!("{}@…", self.number(local))
+        } else if is_log && lower.contains('@') {
+            "[address]".to_owned()
         } else {
             return out.push_str(run);
         };
@@ -112,7 +152,21 @@ mod tests {
             "row of `user-3`, user-4. annual=3 user-1 user-2 user-3@… Jane.Doe-Smith"
         );
         assert_eq!(names.hide("ann"), "user-4");
+        assert_eq!(names.hide_in_log("mail to someone@school.example failed"), "mail to [address] failed");
         names.give_up();
-        assert!(!names.hide("jane.doe").contains("jane"));
+        assert!(!names.hide_in_log("jane.doe").contains("jane"));
+    }
+
+    #[test]
+    fn in_a_query_only_whole_literals_are_usernames() {
+        let mut names = Names::default();
+        names.add("ann");
+        assert_eq!(
+            names.hide_in_quotes(
+                "SELECT ann FROM t WHERE a <> 'Ann' AND b = 'anne' AND c = 'ann@x.example' AND d = 'it''s'"
+            ),
+            "SELECT ann FROM t WHERE a <> 'user-1' AND b = 'anne' AND c = 'user-1' AND d = 'it''s'"
+        );
+        assert_eq!(names.hide_in_quotes("don't \"ann\"\n'ann"), "don't \"user-1\"\n'user-1");
     }
 }
