@@ -20,6 +20,7 @@ fn doctor(context: &TestContext, more: &[&str]) -> String {
     let said = context.run(&[&["doctor", "school.yaml"], more].concat());
     let mut text = said;
     for (pattern, replacement) in [
+        (r#""seconds": [0-9.e-]+"#, r#""seconds": [TIME]"#),
         (r"room: [0-9.]+ [kMG]B free", "room: [ROOM] free"),
         (r"version: [0-9][^ ]*( \(Debian[^)]*\))?(, [^(]*)? \(", "version: [VERSION] ("),
         (r"port: \d+ is open", "port: [PORT] is open"),
@@ -445,6 +446,45 @@ mod state {
         assert_snapshot!("state_folder", doctor(&context, &[]));
     }
 
+    /// As an account that may read everything and write nothing.
+    #[cfg(unix)]
+    #[expect(clippy::print_stderr, reason = "says that it did not run")]
+    #[test]
+    fn an_account_that_may_not_write() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let context = TestContext::with_sandbox(&[]);
+        context.students(3).mapping("state: state.db\n");
+        context.run(&["push", "school.yaml"]);
+        let mode = |name: &str, mode| {
+            std::fs::set_permissions(context.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (name, bits) in [
+            (".", 0o555),
+            ("state.db-locks", 0o555),
+            ("state.db-locks/1", 0o444),
+            ("state.db", 0o444),
+            ("school.yaml", 0o444),
+            ("sis.db", 0o444),
+        ] {
+            mode(name, bits);
+        }
+        let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout.trim_ascii() == b"0";
+        let as_another = if is_root { "setpriv --reuid=65534 --regid=65534 --clear-groups " } else { "" };
+        let program = env!("CARGO_BIN_EXE_sispush");
+        let output = context.shell(&format!("exec {as_another}'{program}' doctor school.yaml")).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        mode(".", 0o755);
+        if said.is_empty() {
+            eprintln!("an_account_that_may_not_write: skipped, the program cannot be run as another user here");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(6), "{said}");
+        assert!(said.contains("failed    folder: could not create `state.db`"), "{said}");
+        assert!(said.contains("ok        rights: this account can only read the file"), "{said}");
+        assert!(said.contains("ok        extract `students`: 7 columns, 3 rows"), "{said}");
+    }
+
     #[test]
     fn doubt() {
         let context = TestContext::with_sandbox(&["hang"]);
@@ -532,6 +572,23 @@ fn a_bundle_holds_nothing_of_pupils() {
         std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(context.path("support.zip")).unwrap()) & 0o777,
         0o600
     );
+}
+
+/// Of a mapping that is not valid its state is not known, and so not whom a log may name.
+#[test]
+fn a_bundle_of_a_mapping_that_is_not_valid_has_no_log() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("stat: none\nexpect:\n  - { patron: canary.one, is: { surname: canary } }\n");
+    context.write("night.log", "2026-11-23T02:30:00.125Z warning: something of canary.one\n");
+    let output = context.output(&["doctor", "school.yaml", "--bundle", "support.zip"]);
+    assert_eq!(output.status.code(), Some(2));
+    let bytes = std::fs::read(context.path("support.zip")).unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("canary"));
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let mut text = |name: &str| std::io::read_to_string(zip.by_name(name).unwrap()).unwrap();
+    assert!(text("school/mapping.yaml").contains("stat: none"));
+    assert!(text("school/doctor.txt").contains("line 22: unknown key `stat`"), "{}", text("school/doctor.txt"));
+    assert!(text("school/log.txt").contains("left out"), "{}", text("school/log.txt"));
 }
 
 #[test]

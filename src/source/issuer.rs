@@ -36,14 +36,18 @@ pub(super) async fn complete(mut error: SourceError, host: &str, port: u16, open
     if let SourceError::Tls { issuer, reason, .. } = &mut error
         && ["UnknownIssuer", "CaUsedAsEndEntity"].iter().any(|word| reason.contains(word))
     {
-        *issuer = certificate(host, port, opening).await.and_then(|certificate| certificate.authority);
+        let shown = certificate(host, port, opening).await.ok().flatten();
+        *issuer = shown.and_then(|certificate| certificate.authority);
     }
     error
 }
 
-/// The certificate that a server shows; `None` if it shows none, or if that cannot be found out.
-pub(super) async fn certificate(host: &str, port: u16, opening: Opening) -> Option<Certificate> {
-    tokio::time::timeout(LIMIT, ask(host, port, opening)).await.ok()?.ok()?
+/// The certificate that a server shows; `None` if it shows none.
+///
+/// # Errors
+/// It did not answer in time, or not as such a server does.
+pub(super) async fn certificate(host: &str, port: u16, opening: Opening) -> io::Result<Option<Certificate>> {
+    tokio::time::timeout(LIMIT, ask(host, port, opening)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn ask(host: &str, port: u16, opening: Opening) -> io::Result<Option<Certificate>> {

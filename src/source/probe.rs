@@ -171,12 +171,14 @@ pub async fn knock(host: &str, port: u16) -> Result<(), SourceError> {
 }
 
 /// The certificate that the server shows; `None` if it shows none.
-pub async fn certificate(connection: &Connection, port: u16) -> Option<Certificate> {
-    let opening = match connection.encryption {
-        Encryption::Strict => Opening::Strict,
-        Encryption::Required | Encryption::Login | Encryption::Preferred | Encryption::Off => {
-            facts(connection.engine)?.opening
-        }
+///
+/// # Errors
+/// It did not answer in time, or not as such a server does.
+pub async fn certificate(connection: &Connection, port: u16) -> std::io::Result<Option<Certificate>> {
+    let opening = match (connection.encryption, facts(connection.engine)) {
+        (Encryption::Strict, _) => Opening::Strict,
+        (_, Some(facts)) => facts.opening,
+        (_, None) => return Ok(None),
     };
     issuer::certificate(&connection.host, port, opening).await
 }

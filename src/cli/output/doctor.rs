@@ -63,7 +63,10 @@ impl Output {
                     0 => String::new(),
                     count => format!("{} that sispush did not write: left out\n", counted(count as u64, "line")),
                 };
-                add("log.txt", format!("the end of {}\n{left_out}\n{}", log.path.display(), log.text));
+                let text = log.text.unwrap_or_else(|| {
+                    "left out: the state could not be read, so it is not known whose usernames to replace\n".to_owned()
+                });
+                add("log.txt", format!("the end of {}\n{left_out}\n{text}", log.path.display()));
             }
         }
         files
@@ -433,11 +436,14 @@ fn finding_words(finding: &Finding) -> Words {
         }
         Finding::Instance { instance, port } => format!("instance `{instance}` has port {port}"),
         Finding::PortOpen(port) => format!("{port} is open"),
-        Finding::Tls { certificate, trust, days_left, is_inspected } => {
+        Finding::Tls { is_silent: true, .. } => {
+            "the server did not answer when it was asked for its certificate".to_owned()
+        }
+        Finding::Tls { certificate, trust, days_left, is_inspected, .. } => {
             return tls_words(certificate.as_ref(), *trust, *days_left, *is_inspected);
         }
         Finding::LoggedIn(Some(user)) => format!("as {user}"),
-        Finding::LoggedIn(None) => "opened".to_owned(),
+        Finding::LoggedIn(None) => "none is needed; the file is open".to_owned(),
         Finding::Fact(fact) => fact.clone(),
         Finding::NoEncoding(encoding) => {
             hint = Some("where a name looks wrong, convert the column in the query with `convert_from(…)`".into());
@@ -461,16 +467,13 @@ fn finding_words(finding: &Finding) -> Words {
             format!("the server does not tell: {error}")
         }
         Finding::Extract { columns, rows, is_cut } => {
-            let columns = counted(*columns as u64, "column");
-            match (rows, is_cut) {
-                (0, false) => {
-                    hint = Some("a push is stopped by `limits.min_rows`; try the query's conditions in the database's own client".into());
-                    format!("{columns}, no rows")
-                }
-                (0, true) => format!("{columns}, no row in the first second, then stopped"),
-                (_, true) => format!("{columns}, {} in the first second, then stopped", counted(*rows, "row")),
-                (_, false) => format!("{columns}, {}", counted(*rows, "row")),
+            if finding.is_warning() {
+                hint = Some(
+                    "a push is stopped by `limits.min_rows`; try the query's conditions in the database's own client"
+                        .into(),
+                );
             }
+            extract_text(*columns, *rows, *is_cut)
         }
         Finding::Slow { waited, allowed } => {
             hint = Some(
@@ -537,6 +540,16 @@ fn secrets_text(references: &[(String, Option<Origin>)]) -> String {
 
 fn addresses_text(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn extract_text(columns: usize, rows: u64, is_cut: bool) -> String {
+    let columns = counted(columns as u64, "column");
+    match (rows, is_cut) {
+        (0, false) => format!("{columns}, no rows"),
+        (0, true) => format!("{columns}, no row in the first second, then stopped"),
+        (_, true) => format!("{columns}, {} in the first second, then stopped", counted(rows, "row")),
+        (_, false) => format!("{columns}, {}", counted(rows, "row")),
+    }
 }
 
 fn rights_text(rights: &[String]) -> String {

@@ -40,8 +40,8 @@ pub struct Collected {
 pub struct Log {
     /// The file.
     pub path: PathBuf,
-    /// Its lines.
-    pub text: String,
+    /// Its lines; `None` if they cannot be looked through, as it is not known whom they may name.
+    pub text: Option<String>,
     /// How many lines were left out, as they are not of sispush's log.
     pub left_out: usize,
 }
@@ -76,6 +76,8 @@ pub async fn collect(
             }
             None => collected.names.give_up(),
         }
+    } else {
+        collected.names.give_up();
     }
     collected.mapping = mapping.map(|text| collected.names.hide_in_quotes(&text));
     for (name, query) in queries {
@@ -135,6 +137,9 @@ fn newest_log(mapping: &Path) -> Option<PathBuf> {
 }
 
 fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
+    if names.is_lost() {
+        return Ok(Log { path: path.to_owned(), text: None, left_out: 0 });
+    }
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
     let start = length.saturating_sub(LOG_MAX);
@@ -143,16 +148,16 @@ fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
     file.take(LOG_MAX).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let whole = if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
-    let mut log = Log { path: path.to_owned(), text: String::new(), left_out: 0 };
+    let (mut kept, mut left_out) = (String::new(), 0);
     for line in whole.lines() {
         if is_of_our_log(line) {
-            log.text.push_str(&names.hide_in_log(line));
-            log.text.push('\n');
+            kept.push_str(&names.hide_in_log(line));
+            kept.push('\n');
         } else {
-            log.left_out += 1;
+            left_out += 1;
         }
     }
-    Ok(log)
+    Ok(Log { path: path.to_owned(), text: Some(kept), left_out })
 }
 
 /// Whether a line is one that `ops::logging` wrote. What else was sent into the file, such as the output of a preview, may

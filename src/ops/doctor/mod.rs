@@ -149,6 +149,8 @@ pub enum Finding {
     Tls {
         /// The certificate, if one is shown.
         certificate: Option<Certificate>,
+        /// Whether the server did not answer when it was asked for one.
+        is_silent: bool,
         /// What the mapping asks for.
         trust: Trust,
         /// Days until the certificate ends.
@@ -323,8 +325,9 @@ impl Finding {
     pub fn is_warning(&self) -> bool {
         match self {
             Self::Mapping { warnings, .. } => !warnings.is_empty(),
-            Self::Tls { trust, days_left, is_inspected, .. } => {
+            Self::Tls { is_silent, trust, days_left, is_inspected, .. } => {
                 *is_inspected
+                    || *is_silent
                     || days_left.is_some_and(|days| days < DAYS_LEFT_MIN)
                     || matches!(trust, Trust::Unverified | Trust::LoginOnly | Trust::Unencrypted)
             }

@@ -14,7 +14,7 @@ use crate::infiniti::contract::USERS;
 use crate::mapping::{Extract, Mapping};
 use crate::source::probe::{self, Facts};
 use crate::source::row::{Column, Message, channel};
-use crate::source::{Connection, Encryption, Login, Source, SourceError, connect, table};
+use crate::source::{Connection, Encryption, Engine, Login, Source, SourceError, connect, table};
 use crate::sync::ExtractError;
 use crate::tls::Certificate;
 
@@ -130,6 +130,7 @@ fn session_steps(mapping: &Mapping) -> Vec<Kind> {
 /// What the network says of the source; the certificate is told once it is known whether the driver takes it.
 struct Shown {
     certificate: Option<Certificate>,
+    is_silent: bool,
     /// Where the clock of the step began, set back by what lay between.
     elapsed: Duration,
 }
@@ -166,9 +167,14 @@ async fn network(connection: &Connection, report: &mut Report<'_>) -> Result<Sho
         Err(error) => return Err(fail(Kind::SourcePort, started, error, report)),
     }
     let started = Instant::now();
-    let certificate =
-        if connection.encryption == Encryption::Off { None } else { probe::certificate(connection, port).await };
-    Ok(Shown { certificate, elapsed: started.elapsed() })
+    let asked = match connection.encryption {
+        Encryption::Off => Ok(None),
+        Encryption::Strict | Encryption::Required | Encryption::Login | Encryption::Preferred => {
+            probe::certificate(connection, port).await
+        }
+    };
+    let is_silent = asked.is_err();
+    Ok(Shown { certificate: asked.ok().flatten(), is_silent, elapsed: started.elapsed() })
 }
 
 impl Shown {
@@ -181,6 +187,7 @@ impl Shown {
                 days_left: self.certificate.as_ref().and_then(days_left),
                 is_inspected: self.certificate.as_ref().is_some_and(is_of_a_filter),
                 certificate: self.certificate,
+                is_silent: self.is_silent,
                 trust: trust(connection),
             }),
         };
@@ -236,8 +243,9 @@ fn is_of_a_filter(certificate: &Certificate) -> bool {
 
 fn user(connection: &Connection) -> Option<String> {
     match (connection.login, connection.username.as_str()) {
+        _ if connection.engine == Engine::Sqlite => None,
         (Login::Windows, "") => Some("the Windows account that runs sispush".to_owned()),
-        (_, "") => None,
+        (Login::Database, "") => Some("the user that the driver takes by itself".to_owned()),
         (_, username) => Some(format!("`{username}`")),
     }
 }

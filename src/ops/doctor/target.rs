@@ -60,12 +60,16 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, post_empty: bo
         }
     }
 
+    // Side by side: whoever does not answer the one does not answer the other.
     let started = Instant::now();
-    let certificate =
-        if encrypted { tokio::time::timeout(LIMIT, Box::pin(target.certificate())).await.ok().flatten() } else { None };
-    let asked_certificate = started.elapsed();
-    let started = Instant::now();
-    let greeted = match tokio::time::timeout(LIMIT, Box::pin(target.greet())).await {
+    let ask = async {
+        let shown = if encrypted { Box::pin(target.certificate()).await } else { None };
+        (shown, started.elapsed())
+    };
+    let (asked, greeted) =
+        tokio::join!(tokio::time::timeout(LIMIT, ask), tokio::time::timeout(LIMIT, Box::pin(target.greet())));
+    let (certificate, asked_certificate) = asked.unwrap_or((None, LIMIT));
+    let greeted = match greeted {
         Ok(Ok(status)) => Ok(status),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Failure::NoAnswer { limit: LIMIT }),
@@ -84,6 +88,7 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, post_empty: bo
                     // Infiniti's own is signed by an authority that every browser knows.
                     is_inspected: !certificate.is_public,
                     certificate: Some(certificate),
+                    is_silent: false,
                     trust: Trust::Verified,
                 };
                 report.done(Kind::TargetTls, started, finding);
