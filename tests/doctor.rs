@@ -70,6 +70,25 @@ fn json() {
 }
 
 #[test]
+fn several_mappings_each_have_their_code() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: none\n");
+    let good = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    std::fs::create_dir(context.path("schools")).unwrap();
+    let query = "FROM students";
+    context.write("schools/a.yaml", good.replace("version: 1", "version: 7"));
+    context.write("schools/b.yaml", good.replace("sqlite:sis.db", "sqlite:../sis.db"));
+    context.write("schools/c.yaml", good.replace("sqlite:sis.db", "sqlite:../sis.db").replace(query, "FROM pupils"));
+    let output = context.output(&["doctor", "schools", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let codes: Vec<_> = (0..3).map(|index| found["mappings"][index]["exit_code"].as_u64().unwrap()).collect();
+    assert_eq!(codes, [2, 0, 3]);
+    assert_eq!(found["exit_code"], 3);
+    assert_eq!(found["mappings"][1]["name"], "b");
+}
+
+#[test]
 fn wrong_credentials_of_infiniti() {
     let mut context = TestContext::with_sandbox(&[]);
     context.students(3).mapping("state: none\n");

@@ -47,10 +47,10 @@ pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output:
         all.push(examined);
     }
     let worst = all.iter().map(Examined::exit_code).max().unwrap_or(ExitCode::Complete);
-    printed.and(match args.format {
+    printed = printed.and(match args.format {
         FormatArg::Text => Ok(()),
         FormatArg::Json => output.examined_json(&all, worst),
-    })?;
+    });
     if let Some(file) = &args.bundle {
         let mut collected = Vec::new();
         for examined in &all {
@@ -61,7 +61,8 @@ pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output:
         }
         write_bundle(file, &all, worst, collected, &mut output)?;
     }
-    Ok(worst)
+    // What could not be printed stands in the bundle all the same.
+    printed.map(|()| worst)
 }
 
 fn write_bundle(

@@ -437,7 +437,7 @@ fn finding_words(finding: &Finding) -> Words {
         Finding::Instance { instance, port } => format!("instance `{instance}` has port {port}"),
         Finding::PortOpen(port) => format!("{port} is open"),
         Finding::Tls { is_silent: true, .. } => {
-            "the server did not answer when it was asked for its certificate".to_owned()
+            "the server broke off, or did not answer, when it was asked for its certificate".to_owned()
         }
         Finding::Tls { certificate, trust, days_left, is_inspected, .. } => {
             return tls_words(certificate.as_ref(), *trust, *days_left, *is_inspected);

@@ -177,6 +177,10 @@ fn is_of_our_log(line: &str) -> bool {
 /// # Errors
 /// Those of writing it.
 pub fn write(path: &Path, files: &[(String, String)]) -> io::Result<()> {
+    // What is renamed onto a device takes its place, for every program of the machine.
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something other than a file stands there"));
+    }
     // Nothing is compressed: a bundle is small, and what compresses brings more crates than all of the rest.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o600);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -247,6 +251,21 @@ mod tests {
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o600);
         fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(write(&folder.path().join("folder"), &[]).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    /// Regression: a device's file was replaced by the bundle.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(write(&path, &[]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(write(&link, &[]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(!fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }
