@@ -5,6 +5,7 @@ mod names;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use zip::write::SimpleFileOptions;
@@ -17,6 +18,8 @@ use crate::state::{Identity, Run, State};
 
 /// The last runs that are told.
 const RUNS_MAX: u32 = 20;
+/// The longest wait for the state.
+const LIMIT: Duration = Duration::from_secs(10);
 /// So much of a log's end is read, in bytes.
 const LOG_MAX: u64 = 256 * 1024;
 
@@ -66,8 +69,8 @@ pub async fn collect(
         for extract in &mapping.users {
             queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
         }
-        let known = if has_state { known(&mapping, asked).await } else { None };
-        match known {
+        let known = async { if has_state { known(&mapping, asked).await } else { None } };
+        match tokio::time::timeout(LIMIT, known).await.ok().flatten() {
             Some((runs, usernames)) => {
                 collected.runs = runs;
                 for username in usernames {

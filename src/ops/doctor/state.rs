@@ -51,9 +51,10 @@ pub(super) async fn examine(mapping: &Mapping, location: Option<StateLocation>, 
             let finding = Finding::State { place, version: looked.version, patrons: looked.patrons };
             report.done(Kind::State, started, finding);
             let started = Instant::now();
-            match looked.state.check_lock().await {
-                Ok(()) => report.done(Kind::StateLock, started, Finding::LockFree),
-                Err(error) => report.failed(Kind::StateLock, started, error),
+            match tokio::time::timeout(LIMIT, looked.state.check_lock()).await {
+                Ok(Ok(())) => report.done(Kind::StateLock, started, Finding::LockFree),
+                Ok(Err(error)) => report.failed(Kind::StateLock, started, error),
+                Err(_) => report.failed(Kind::StateLock, started, Failure::NoAnswer { limit: LIMIT }),
             }
             report.done(Kind::StateDoubt, Instant::now(), Finding::Doubt(looked.doubtful));
         }

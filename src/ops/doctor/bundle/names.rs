@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use regex::{Regex, RegexBuilder};
+
 /// The usernames that must not be told.
 #[derive(Debug, Default)]
 pub struct Names {
     /// In lower case.
     known: HashSet<String>,
-    /// Those with characters that no word has.
-    odd: Vec<String>,
+    /// Those with characters that no word has, and how to find them.
+    odd: Vec<(String, Regex)>,
     numbers: HashMap<String, usize>,
     is_lost: bool,
 }
@@ -24,10 +26,11 @@ impl Names {
             return;
         }
         let is_word = username.chars().all(is_of_a_word) && word(&username) == username;
-        if !is_word && self.odd.len() >= ODD_MAX {
-            self.is_lost = true;
-        } else if !is_word {
-            self.odd.push(username.clone());
+        if !is_word && !self.known.contains(&username) {
+            match RegexBuilder::new(&regex::escape(&username)).case_insensitive(true).build() {
+                Ok(pattern) if self.odd.len() < ODD_MAX => self.odd.push((username.clone(), pattern)),
+                _ => self.is_lost = true,
+            }
         }
         self.known.insert(username);
     }
@@ -83,13 +86,11 @@ impl Names {
 
     fn hidden(&mut self, text: &str, is_log: bool) -> String {
         let mut text = text.to_owned();
-        for username in self.odd.clone() {
-            // A username that changes its length in lower case is found all the same, only not replaced in place.
-            while let Some(start) = text.to_lowercase().find(&username).filter(|start| {
-                text.get(*start..start + username.len()).is_some_and(|found| found.to_lowercase() == username)
-            }) {
-                let end = start + username.len();
-                text.replace_range(start..end, &self.number(&username));
+        for index in 0..self.odd.len() {
+            if self.odd[index].1.is_match(&text) {
+                let username = self.odd[index].0.clone();
+                let number = self.number(&username);
+                text = self.odd[index].1.replace_all(&text, number.as_str()).into_owned();
             }
         }
         let mut out = String::with_capacity(text.len());
@@ -155,6 +156,16 @@ mod tests {
         );
         assert_eq!(names.hide("ann"), "user-4");
         assert_eq!(names.hide_in_log("mail to someone@school.example failed"), "mail to [address] failed");
+    }
+
+    /// Regression: a username that stands in what replaces it was replaced without end.
+    #[test]
+    fn odd_usernames_come_to_an_end() {
+        let mut names = Names::default();
+        for name in ["-1", "Zoë May", "ÀÉ '", "$1"] {
+            names.add(name);
+        }
+        assert_eq!(names.hide("a-1 b ZOË MAY c àé ' d $1"), "auser-1 b user-2 c user-3 d user-4");
     }
 
     #[test]
