@@ -205,7 +205,7 @@ impl Checker<'_> {
         if let Some(ca_file) = ca_file {
             connection.ca_file = Some(ca_file?);
         }
-        if connection.trust_server_certificate {
+        if connection.trust_server_certificate && connection.ca_file.is_none() {
             let at = section.get("trust_server_certificate").or_else(|| section.get("url"));
             let at = at.map_or(&field.key_span, |field| &field.node.span);
             self.report(
@@ -330,7 +330,10 @@ impl Checker<'_> {
     fn filled<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
         let text = self.secret(field)?;
         if text.trim().is_empty() {
-            self.report(Finding::error(Code::Blank, &field.node.span, format!("`{}` is blank", field.path)));
+            self.report(
+                Finding::error(Code::Blank, &field.node.span, format!("`{}` is blank", field.path))
+                    .hint("write the account that imports, such as `autoimport`"),
+            );
             return None;
         }
         Some(text)

@@ -200,13 +200,26 @@ pub(super) struct Finding {
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) hint: Option<Hint>,
+    /// Where in these sources it was made.
+    #[cfg(test)]
+    pub(super) site: &'static std::panic::Location<'static>,
 }
 
 impl Finding {
+    #[cfg_attr(test, track_caller)]
     pub(super) fn error(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, severity: Severity::Error, span: span.clone(), message: message.into(), hint: None }
+        Self {
+            code,
+            severity: Severity::Error,
+            span: span.clone(),
+            message: message.into(),
+            hint: None,
+            #[cfg(test)]
+            site: std::panic::Location::caller(),
+        }
     }
 
+    #[cfg_attr(test, track_caller)]
     pub(super) fn warning(code: Code, span: &Range<usize>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, span, message) }
     }
@@ -292,7 +305,57 @@ impl<'t> SourceText<'t> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
     use super::*;
+    use crate::mapping::{check, find, text, yaml};
+
+    /// Every place in these sources that reports something is reached by a fixture, so that somebody has read its message in
+    /// the snapshots of `tests/mapping.rs`.
+    #[test]
+    fn every_report_has_a_fixture() {
+        // Not to be had by a fixture: a file whose rights are taken away, and one of another encoding, which is told before
+        // the check begins.
+        let elsewhere = [("check/extract.rs", "Code::UnreadableFile"), ("load.rs", "Code::Encoding")];
+        let mut reached = BTreeSet::new();
+        for kind in ["invalid", "warnings"] {
+            for path in find(&[Path::new("tests/fixtures/mappings").join(kind)]).unwrap() {
+                let Ok(text) = text::read(&path) else { continue };
+                let (tree, mut findings) = yaml::parse(&text);
+                findings.extend(tree.map(|tree| check::check(&tree, &text, &path).1).unwrap_or_default());
+                let site = |finding: Finding| (finding.site.file().replace('\\', "/"), finding.site.line());
+                reached.extend(findings.into_iter().map(site));
+            }
+        }
+        let mut missing = Vec::new();
+        let mut count = 0;
+        for folder in ["src/mapping", "src/mapping/check"] {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|end| end != "rs") || path.ends_with("diagnostic.rs") {
+                    continue;
+                }
+                let name = path.to_string_lossy().replace('\\', "/");
+                let source = fs::read_to_string(&path).unwrap();
+                let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+                let lines: Vec<&str> = code.lines().collect();
+                for (index, line) in lines.iter().enumerate() {
+                    if !["Finding::error(", "Finding::warning("].iter().any(|call| line.contains(call)) {
+                        continue;
+                    }
+                    count += 1;
+                    let call = format!("{line}{}", lines.get(index + 1).copied().unwrap_or_default());
+                    let is_elsewhere = elsewhere.iter().any(|(file, code)| name.ends_with(file) && call.contains(code));
+                    if !is_elsewhere && !reached.contains(&(name.clone(), u32::try_from(index + 1).unwrap())) {
+                        missing.push(format!("{name}:{}: {}", index + 1, line.trim()));
+                    }
+                }
+            }
+        }
+        assert!(count > 100, "only {count} reports were found");
+        assert!(missing.is_empty(), "no fixture reaches\n{}", missing.join("\n"));
+    }
 
     fn place(text: &str, span: Range<usize>) -> Place {
         SourceText::new(Path::new("a.yaml"), text, None).place(&span)
