@@ -66,7 +66,10 @@ fn the_first_school_is_pushed_by_the_readme_s_own_commands() {
         ("the password of autoimport", support::context::PASSWORD.to_owned()),
     ];
     let mut is_pushed = false;
-    for block in blocks.iter().filter(|block| block.language == "sh" && !CARGO_MARKS.contains(&block.mark.as_str())) {
+    // What asks at a terminal, `tests/init.rs` answers.
+    let is_typed =
+        |block: &&Block| block.language == "sh" && block.mark != "asks" && !CARGO_MARKS.contains(&block.mark.as_str());
+    for block in blocks.iter().filter(is_typed) {
         let text = if block.text.contains("> .env") { replaced(&block.text, &secrets) } else { block.text.clone() };
         let output = run_script(&context, &text);
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -221,6 +224,20 @@ fn what_looks_wrong_is_shown() {
         [("      WHERE ActiveFlag = 1\n", String::new()), ("surname: StaffSurname", "surname: StafSurname".to_owned())];
     context.write("school.yaml", replaced(&school.text, &slips));
     compare_output("output: advice", &context.run(&["check", "school.yaml"]));
+}
+
+#[test]
+fn what_init_prints_and_writes_is_shown() {
+    let server = TdsServer::start();
+    server.execute(SCHOOL);
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", tds::PASSWORD);
+    let source = format!("mssql://svc_library@127.0.0.1:{}/Synergetic", server.port());
+    let said = context.run(&["init", "--source", &source, "--target", "example"]);
+    let said = said.split_once("----- stderr -----\n").unwrap().0.replace("exit code 0\n----- stdout -----\n", "");
+    let written = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let command = "$ sispush init --source mssql://svc_library@127.0.0.1:[PORT]/Synergetic --target example\n";
+    compare_output("output: init", &format!("{command}{said}$ cat school.yaml\n{written}"));
 }
 
 #[test]

@@ -42,8 +42,7 @@ impl Terminal for Person {
     }
 
     fn ask_hidden(&mut self, question: &Question<'_>) -> io::Result<Option<String>> {
-        self.output.question(question)?;
-        let line = hidden::line();
+        let line = hidden::line(|| self.output.question(question));
         self.output.line_ends()?;
         line
     }

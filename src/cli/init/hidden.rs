@@ -2,12 +2,12 @@
 
 use std::io;
 
-/// Reads it; `None` if the input ended or was broken off with Ctrl-C.
+/// Asks, by `ask`, and reads the answer; `None` if the input ended or was broken off with Ctrl-C.
 ///
 /// Ctrl-C ends the line like Enter does, and kills nothing: a program that is killed here would leave a terminal that
 /// shows nothing that is typed.
 #[cfg(unix)]
-pub(super) fn line() -> io::Result<Option<String>> {
+pub(super) fn line(ask: impl FnOnce() -> io::Result<()>) -> io::Result<Option<String>> {
     use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
     const INTERRUPT: char = '\u{3}';
@@ -17,8 +17,8 @@ pub(super) fn line() -> io::Result<Option<String>> {
     hidden.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT as u8;
     tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
     let mut line = String::new();
-    // The line's end comes as a line feed, or as Ctrl-C, which `read_line` would wait behind.
-    let read = read_until(&mut line, INTERRUPT as u8);
+    // Asked only now: what is typed before is thrown away, since it was shown. The line's end comes as a line feed, or as Ctrl-C, which `read_line` would wait behind.
+    let read = ask().and_then(|()| read_until(&mut line, INTERRUPT as u8));
     tcsetattr(io::stdin(), OptionalActions::Now, &before)?;
     let count = read?;
     Ok((count > 0 && !line.ends_with(INTERRUPT)).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
@@ -47,7 +47,8 @@ const LENGTH_MAX: usize = 64 * 1024;
 
 /// See above. The console is read key by key there, and keeps its settings.
 #[cfg(not(unix))]
-pub(super) fn line() -> io::Result<Option<String>> {
+pub(super) fn line(ask: impl FnOnce() -> io::Result<()>) -> io::Result<Option<String>> {
+    ask()?;
     match console::Term::stderr().read_secure_line() {
         Ok(line) => Ok(Some(line)),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),

@@ -205,7 +205,8 @@ fn chosen(relations: &[Relation], wanted: &Wanted) -> Result<Vec<(usize, Option<
                 hint: Some(hint.into()),
             });
         };
-        let who = who.unwrap_or(if wanted.tables.len() == 1 || chosen.is_empty() { Who::Students } else { Who::Staff });
+        let next = if chosen.iter().any(|(_, of)| *of == Some(Who::Students)) { Who::Staff } else { Who::Students };
+        let who = who.or_else(|| propose::who_by_name(&relations[index].name)).unwrap_or(next);
         chosen.push((index, Some(who)));
     }
     if chosen.is_empty() {

@@ -104,6 +104,9 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
         _ => Vec::new(),
     };
     files::write(&args.file, &text)?;
+    if let Some(schema) = schema() {
+        files::write(&folder.join(SCHEMA), &schema)?;
+    }
     let names = names(&answers.source);
     let example = files::write_example(&folder, &names)?;
     let summary = Summary {
@@ -111,7 +114,7 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
         kept,
         example,
         extracts: extracts(look.as_ref()),
-        todos: text.matches("TODO").count(),
+        todos: text.split("\nusers:\n").skip(1).map(|users| users.matches("TODO").count()).sum(),
         trials,
         has_failed: failure.is_some(),
         template: answers.template.map(|shipped| shipped.name),
@@ -153,15 +156,24 @@ fn resolved(
     Ok(source)
 }
 
+/// The name of the JSON Schema beside the mapping.
+const SCHEMA: &str = "sispush.schema.json";
+
+/// The JSON Schema of mappings, for editors: `None` until the program has one.
+fn schema() -> Option<String> {
+    None
+}
+
 /// The whole mapping.
 fn compose(answers: &Answers, look: Option<&Look<'_>>) -> String {
     let head = propose::head(&answers.source, &answers.target, &answers.account);
+    let editors = schema().map_or_else(String::new, |_| format!("# yaml-language-server: $schema={SCHEMA}\n"));
     match answers.template {
         Some(shipped) => {
             let (comment, users) = files::parts(shipped.text);
-            format!("{comment}\n{head}\n{users}")
+            format!("{editors}{comment}\n{head}\n{users}")
         }
-        None => format!("{INTRODUCTION}\n{head}\n{}{LATER}", propose::users(look)),
+        None => format!("{editors}{INTRODUCTION}\n{head}\n{}{LATER}", propose::users(look)),
     }
 }
 

@@ -153,11 +153,8 @@ impl Output {
     pub(in crate::cli) fn init_ended(&mut self, summary: &Summary) -> Result<(), Error> {
         let mut notes = self.notes();
         if summary.has_failed {
-            writeln!(
-                notes,
-                "{WARNING}warning{WARNING:#}: the mapping is written without a look at the database; once that is mended, run the same with `--force`"
-            )
-            .map_err(write_failed)?;
+            writeln!(notes, "{WARNING}warning{WARNING:#}: the mapping is written without a look at the database")
+                .map_err(write_failed)?;
         }
         let mut out = self.data();
         let mut write = || -> io::Result<()> {
@@ -213,6 +210,12 @@ impl Output {
                 writeln!(out, "wrote {} into .env, which only you can read", listed(&summary.kept))?;
             }
             writeln!(out, "\nNext:")?;
+            if summary.has_failed {
+                writeln!(
+                    out,
+                    "  mend what the error says, and run the same again with --force, for a look at the database"
+                )?;
+            }
             if !summary.missing.is_empty() {
                 writeln!(out, "  write {} into .env, as .env.example shows", listed(&summary.missing))?;
             }

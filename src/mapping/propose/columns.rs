@@ -60,6 +60,8 @@ pub struct Filter {
     pub sql: Option<String>,
     /// What was counted.
     pub about: String,
+    /// Whether it tells students from staff.
+    pub is_role: bool,
 }
 
 /// The least fit of a name, from 0 to 100.
@@ -328,6 +330,7 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
                 filters.push(Filter {
                     sql: Some(format!("({name} IS NULL OR {name} > CURRENT_TIMESTAMP)")),
                     about: format!("`{}` has a date in {} of {} rows", column.name, profile.filled, profile.rows),
+                    is_role: false,
                 });
                 continue;
             }
@@ -351,6 +354,7 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
                     .filter(|_| codes.len() > 1 || blank.is_empty() && profile.rows == 0)
                     .map(|code| format!("{name} = {}", literal(engine, column, profile, code))),
                 about: format!("`{}`: {}{blank} (in {} rows)", column.name, counts.join(", "), profile.rows),
+                is_role: *meaning == Meaning::Role,
             });
         }
     }

@@ -181,7 +181,7 @@ mod tests {
             "mssql://${HOST}/${DB}?encrypt=strict",
             "sqlite:data/sis.db",
             r"sqlite:C:\x\y.db",
-            r"Server=sis\A;Database=Syn;User ID=svc;Password=p@ss;w;Encrypt=false;Command Timeout=30",
+            r"Server=sis\A;Database=Syn;User ID=svc;Password='p@ss;w';Encrypt=false;Command Timeout=30",
             "Server=tcp:h,1433;Database=Syn;Integrated Security=true;TrustServerCertificate=yes",
         ] {
             let Ok(connection) = Connection::parse(text) else { panic!("{text}") };

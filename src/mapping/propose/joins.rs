@@ -1,4 +1,5 @@
-//! Which other table has what one lacks, and by which columns the two could be joined. Only ever a suggestion.
+//! Which other table has what one lacks, and by which columns they belong together. Only ever a suggestion, and in a form
+//! that makes no row come twice and no name mean two columns: a condition, or a column that is a query of its own.
 
 use super::profile::Profile;
 use super::words::{is_of, words};
@@ -6,25 +7,30 @@ use super::write::{Look, Sql};
 use super::{Picked, Sampled, Who, propose};
 use crate::source::catalogue::identifier;
 
-/// Another table that has a header which was not found, in words.
+/// Another table that has a header which was not found, and the column that its query needs for it, in words.
 pub(super) fn having(look: &Look<'_>, picked: &Picked, header: &str) -> Option<String> {
     let own = &look.tables[picked.table];
     others(look, picked).find_map(|table| {
         let proposed = propose(picked.extract.who, table, look.engine, look.year);
         let wanted = *proposed.found.iter().find(|found| found.header == header)?.columns.first()?;
-        let link = link(look, own, table)?;
-        (link.by != wanted)
-            .then(|| format!("`{}` has `{}`; perhaps: {}", table.name, table.rows.columns[wanted].name, link.sql))
+        let link = link(look, own, table).filter(|link| link.by != wanted)?;
+        let name = identifier(look.engine, &table.rows.columns[wanted].name);
+        let several = if link.is_single { "" } else { ", and a condition, since it has several rows a person" };
+        Some(format!(
+            "`{}` has `{}`; perhaps add to the SELECT: (SELECT j.{name} FROM {} j WHERE j.{} = {}.{}) AS {name}{several}",
+            table.name, table.rows.columns[wanted].name, link.table, link.theirs, link.own, link.mine
+        ))
     })
 }
 
-/// A table that says by its name who the people in a table of everybody are, in words.
-pub(super) fn telling(look: &Look<'_>, picked: &Picked) -> Option<String> {
+/// A table that says by its name who the people in a table of everybody are: its name, and the condition.
+pub(super) fn telling(look: &Look<'_>, picked: &Picked) -> Option<(String, String)> {
     let own = &look.tables[picked.table];
     let who = picked.extract.who;
     let other = if who == Who::Students { Who::Staff } else { Who::Students };
     others(look, picked).filter(|table| is_of(&table.table, who) && !is_of(&table.table, other)).find_map(|table| {
-        Some(format!("`{}` may say who is one; perhaps: {}", table.name, link(look, own, table)?.sql))
+        let link = link(look, own, table)?;
+        Some((table.name.clone(), format!("{} IN (SELECT {} FROM {})", link.mine, link.theirs, link.table)))
     })
 }
 
@@ -33,11 +39,18 @@ fn others<'l>(look: &'l Look<'_>, picked: &Picked) -> impl Iterator<Item = &'l S
     look.tables.iter().enumerate().filter(move |(index, _)| *index != own).map(|(_, table)| table)
 }
 
-/// How a table could be joined.
+/// How two tables belong together, as SQL.
 struct Link {
-    sql: String,
+    /// This table and its column.
+    own: String,
+    mine: String,
+    /// The other one.
+    table: String,
+    theirs: String,
     /// The column of the other table.
     by: usize,
+    /// Whether the other table has no more than one row for each of these.
+    is_single: bool,
 }
 
 /// A column of the same name that is a key, or one that is named after the other table: `user_id` and `auth_user.id`.
@@ -70,9 +83,13 @@ fn link(look: &Look<'_>, own: &Sampled, other: &Sampled) -> Option<Link> {
             return None;
         }
         let name = |table: &Sampled, column: usize| identifier(look.engine, &table.rows.columns[column].name);
-        let several =
-            if other_key.is_unique() { "" } else { " (it has several rows a person, so it needs a condition, too)" };
-        let sql = format!("JOIN {other_sql} j ON j.{} = {own_sql}.{}{several}", name(other, by), name(own, mine));
-        Some(Link { sql, by })
+        Some(Link {
+            own: own_sql.clone(),
+            mine: name(own, mine),
+            table: other_sql.clone(),
+            theirs: name(other, by),
+            by,
+            is_single: other_key.is_unique(),
+        })
     })
 }

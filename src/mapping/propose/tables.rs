@@ -54,6 +54,11 @@ fn known(header: &str) -> &'static str {
     USERS.header(header).map_or("", |header| USERS.rule(header).name)
 }
 
+/// Who is in a table, if its name says so.
+pub fn who_by_name(table: &str) -> Option<Who> {
+    [Who::Students, Who::Staff].into_iter().find(|who| is_of(table, *who) && !is_of(table, other(*who)))
+}
+
 /// What a table's name says, for one kind of people or for any.
 fn name_weight(name: &str, who: Option<Who>) -> i32 {
     let own = match who {

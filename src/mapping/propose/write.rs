@@ -35,7 +35,7 @@ pub struct Look<'t> {
 /// Where comments begin that stand behind a line.
 const COMMENT_COLUMN: usize = 46;
 /// How long lines of comments and SQL become.
-const WIDTH: usize = 110;
+const WIDTH: usize = 116;
 /// So many unused columns are named.
 const UNUSED_MAX: usize = 60;
 
@@ -80,15 +80,17 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
         let _ = write!(about, " Others that could be meant: {}.", others.join(", "));
     }
     comment(out, 4, &about);
-    if picked.is_shared && !extract.filters.iter().any(|filter| filter.sql.is_some()) {
+    let telling = joins::telling(look, picked).filter(|_| picked.is_shared);
+    if let Some((table, _)) = &telling {
+        comment(out, 4, &format!("`{table}` seems to say who is one of {}.", extract.who.name()));
+    }
+    let has_role = extract.filters.iter().any(|filter| filter.sql.is_some() && filter.is_role);
+    if picked.is_shared && telling.is_none() && !has_role {
         comment(
             out,
             4,
             &format!("TODO: nothing says that these are {}: does the query need a WHERE?", extract.who.name()),
         );
-    }
-    if let Some(telling) = joins::telling(look, picked).filter(|_| picked.is_shared) {
-        comment(out, 4, &telling);
     }
     for remark in &extract.remarks {
         comment(out, 4, &format!("TODO: {remark}"));
@@ -96,7 +98,9 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
     for filter in &extract.filters {
         comment(out, 4, &filter.about);
     }
-    let conditions: Vec<&str> = extract.filters.iter().filter_map(|filter| filter.sql.as_deref()).collect();
+    let conditions: Vec<&str> = (extract.filters.iter().filter_map(|filter| filter.sql.as_deref()))
+        .chain(telling.iter().map(|(_, condition)| condition.as_str()))
+        .collect();
     let names = names(table, extract);
     match &table.sql {
         Sql::From(from) => {
@@ -242,11 +246,7 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
         }
         "staffmember" => line(out, &format!("      staffmember: {{ value: {} }}", who == Who::Staff), ""),
         "username" => {
-            line(
-                out,
-                "      username:",
-                "TODO: a column with the login, which must be the username that the patron has in Infiniti",
-            );
+            line(out, "      username:", "TODO: the column with the login, by which Infiniti knows the patron");
             if let Some(email) = found("emailaddress") {
                 comment(out, 6, "If the logins are what stands before the @ of the address:");
                 comment(out, 6, &format!("username: {{ column: {email}, transform: [{{ first_of: \"@\" }}, lower] }}"));
@@ -320,15 +320,15 @@ fn write_skeleton(out: &mut String, who: Who, has_looked: bool) {
             ),
         );
     }
-    line(out, "    query:", "TODO: one SELECT. For example:");
+    line(out, "    query: \"\"", "TODO: one SELECT, for example:");
     let (columns, table) = match who {
         Who::Students => ("login, given, family, email, leaving_year, barcode, form", "pupils"),
         Who::Staff => ("login, given, family, email, barcode", "teachers"),
     };
-    comment(out, 4, "query: |");
-    comment(out, 4, &format!("  SELECT {columns}"));
-    comment(out, 4, &format!("  FROM {table}"));
-    comment(out, 4, "  WHERE status = 'current'");
+    let _ = writeln!(
+        out,
+        "    # query: |\n    #   SELECT {columns}\n    #   FROM {table}\n    #   WHERE status = 'current'"
+    );
     let _ = writeln!(out, "    columns:");
     for header in USERS.iter().map(|header| USERS.rule(header)) {
         if header.holders != Holders::Students || header.presence == Presence::OneOfCohort && who == Who::Students {

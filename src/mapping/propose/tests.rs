@@ -1,0 +1,221 @@
+//! Whole proposals: columns and rows in, the text of a mapping out.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::mapping::Template;
+use crate::source::Engine;
+use crate::source::catalogue::Relation;
+use crate::source::row::Column;
+
+/// A table from its columns (`name` or `name type`) and rows of cells parted by `|`.
+fn table(name: &str, columns: &str, rows: &[&str]) -> Sampled {
+    let columns: Vec<Column> = (columns.split('|'))
+        .map(|column| {
+            let (name, type_name) = column.rsplit_once(':').unwrap_or((column, "text"));
+            Column { name: name.to_owned(), type_name: type_name.to_owned() }
+        })
+        .collect();
+    let rows = rows.iter().map(|row| row.split('|').map(str::to_owned).collect()).collect();
+    Sampled {
+        name: name.to_owned(),
+        table: name.to_owned(),
+        sql: Sql::From(name.to_owned()),
+        rows: Table { columns, rows, is_cut: false },
+    }
+}
+
+/// The block `users:` of what is found in tables.
+fn proposed(engine: Engine, tables: &[Sampled]) -> String {
+    users(Some(&Look {
+        engine,
+        year: 2026,
+        tables,
+        students: pick(Who::Students, tables, engine, 2026),
+        staff: pick(Who::Staff, tables, engine, 2026),
+    }))
+}
+
+/// The line of a header in what is proposed for students.
+fn line_of(header: &str, columns: &str, rows: &[&str]) -> String {
+    let text = proposed(Engine::Postgres, &[table("students", columns, rows)]);
+    let line = text.lines().find(|line| line.trim_start_matches([' ', '#']).starts_with(&format!("{header}:")));
+    let line = line.unwrap_or_default().trim();
+    line.split("  #").next().unwrap_or(line).trim_end().to_owned()
+}
+
+#[test]
+fn a_table_of_synergetic_kind() {
+    let rows = [
+        "zoe.nguyen|0012|Zoë|Nguyễn|Zoe.Nguyen@college.example|7A|7|2025|1|canary@home.example",
+        "zoe.nguyen|0012|Zoë|Nguyễn|Zoe.Nguyen@college.example|7A|7|2026|1|canary@home.example",
+        "liam.obrien|0013|Liam|O'Brien|liam.obrien@college.example|12C|12|2026|1|",
+    ];
+    let columns = "StudentNetworkLogin|StudentID|StudentGiven1|StudentSurname|StudentOccupEmail|StudentForm|StudentYearLevel|FileYear|FileSemester|ParentEmail";
+    insta::assert_snapshot!(proposed(Engine::SqlServer, &[table("vStudents", columns, &rows)]));
+}
+
+#[test]
+fn a_year_level_becomes_a_graduation_year() {
+    for (levels, expected, year_of_first) in [
+        (["7", "12", "10"], "{ template: \"{{ 2026 + 12 - level }}\" }", "2031"),
+        (["07", "12", "10"], "{ template: \"{{ 2026 + 12 - level|int }}\" }", "2031"),
+        (
+            ["Year 7", "Year 12", "Year 10"],
+            "{ template: \"{{ 2026 + 12 - level|replace('Year ', '')|int }}\" }",
+            "2031",
+        ),
+        (["K", "12", "1"], "{ template: \"{{ 2026 + 12 - (0 if level in ['K'] else level) }}\" }", "2038"),
+        (["Y13", "Y9", "Y7"], "{ template: \"{{ 2026 + 13 - level|replace('Y', '')|int }}\" }", "2026"),
+    ] {
+        let rows: Vec<String> = levels.iter().enumerate().map(|(row, level)| format!("a{row}|Lee|{level}")).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        let line = line_of("graduationyear", "login|surname|level", &rows);
+        assert_eq!(line, format!("graduationyear: {expected}"));
+        let source = expected.trim_start_matches("{ template: \"").trim_end_matches("\" }");
+        let mut template = Template::compile(source).unwrap();
+        let mut out = String::new();
+        template.render(&[levels[0]], &mut out).unwrap();
+        assert_eq!(out, year_of_first, "{source}");
+    }
+    let with_year =
+        line_of("graduationyear", "login|surname|Year Level|school_year", &["a|Lee|7|2026", "b|Ray|8|2026"]);
+    assert_eq!(with_year, "graduationyear: { template: \"{{ school_year + 12 - Year_Level }}\" }");
+    let years = line_of("graduationyear", "login|surname|leaving_year|level", &["a|Lee|2031|7", "b|Ray|2026|12"]);
+    assert_eq!(years, "graduationyear: leaving_year");
+    // As eduHub has it: the name alone could be either.
+    let level = line_of("graduationyear", "LOGIN|SURNAME|SCHOOL_YEAR", &["a|Lee|07", "b|Ray|12"]);
+    assert_eq!(level, "graduationyear: { template: \"{{ 2026 + 12 - SCHOOL_YEAR|int }}\" }");
+    let nothing = line_of("graduationyear", "login|surname|level", &["a|Lee|blue", "b|Ray|red"]);
+    assert_eq!(nothing, "graduationyear:");
+}
+
+#[test]
+fn shapes_decide_between_names() {
+    let check = |header: &str, columns: &str, rows: &[&str], expected: &str| {
+        assert_eq!(line_of(header, columns, rows), expected, "{columns}");
+    };
+    // A key is no login.
+    check("username", "user_id|login|surname", &["1|ann|Lee", "2|bob|Ray"], "username: login");
+    check("username", "user_id|surname", &["1|Lee", "2|Ray"], "username:");
+    // A column of dates is none, whatever its name says.
+    check("username", "login|surname", &["2026-01-01|Lee", "2026-01-02|Ray"], "username:");
+    let mails = "{ column: email, transform: [{ first_of: \";\" }, lower] }";
+    check(
+        "emailaddress",
+        "login|email",
+        &["a|A@x.example;b@x.example", "b|b@x.example"],
+        &format!("emailaddress: {mails}"),
+    );
+    check("emailaddress", "login|surname|email", &["a|Lee|yes", "b|Ray|no"], "# emailaddress: TODO");
+    let rows = ["a|x@y.example", "b|z@y.example", "c|v@y.example", "d|u@y.example", "e|w@y.example"];
+    check("emailaddress", "login|kontakt", &rows, "emailaddress: kontakt");
+    check("emailaddress", "login|mother_kontakt", &rows, "# emailaddress: TODO");
+    check("gender", "login|surname|sex", &["a|Lee|M", "b|Ray|F"], "gender: sex");
+    check(
+        "gender",
+        "login|surname|sex",
+        &["a|Lee|Male", "b|Ray|Female", "c|Fox|Female", "d|Oz|Male"],
+        "gender: { column: sex, lookup: { Female: F, Male: M, \"*\": \"\" } }",
+    );
+    check("librarybarcode", "login|surname|barcode", &["a|Lee|007", "b|Ray|008"], "librarybarcode: barcode");
+    check("librarybarcode", "login|surname|StudentID", &["a|Lee|007", "b|Ray|008"], "# librarybarcode: StudentID");
+}
+
+#[test]
+fn a_filter_is_proposed_in_the_engine_s_words() {
+    let check = |engine, columns: &str, rows: &[&str], expected: &str| {
+        let text = proposed(engine, &[table("students", columns, rows)]);
+        let line = text.lines().map(str::trim).find(|line| line.starts_with("-- WHERE")).unwrap_or("none");
+        assert_eq!(line, expected, "{text}");
+    };
+    let flags = ["a|Lee|Y", "b|Ray|Y", "c|Fox|N", "d|Oz|N"];
+    check(Engine::SqlServer, "login|surname|ActiveFlag:bit", &flags, "-- WHERE ActiveFlag = 1");
+    check(Engine::Postgres, "login|surname|active:boolean", &flags, "-- WHERE active = true");
+    check(Engine::Postgres, "login|surname|active:character(1)", &flags, "-- WHERE active = 'Y'");
+    check(Engine::SqlServer, "login|surname|Inactive:bit", &flags, "-- WHERE Inactive = 0");
+    let numbers = ["a|Lee|1", "b|Ray|1", "c|Fox|0", "d|Oz|0"];
+    check(Engine::MySql, "login|surname|active:tinyint(1)", &numbers, "-- WHERE active = 1");
+    // Of a status nobody knows what 1 is.
+    check(Engine::MySql, "login|surname|status:int", &numbers, "none");
+    let codes = ["a|Lee|ACTV", "b|Ray|ACTV", "c|Fox|LFT", "d|Oz|LFT"];
+    check(Engine::SqlServer, "login|surname|Status:char(4)", &codes, "-- WHERE Status = 'ACTV'");
+    let same = ["a|Lee|ACTV", "b|Ray|ACTV"];
+    check(Engine::SqlServer, "login|surname|Status:char(4)", &same, "none");
+    let dates = ["a|Lee|", "b|Ray|2025-12-12", "c|Fox|2024-12-12"];
+    check(
+        Engine::Postgres,
+        "login|surname|leaving_date",
+        &dates,
+        "-- WHERE (leaving_date IS NULL OR leaving_date > CURRENT_TIMESTAMP)",
+    );
+    let roles = ["a|Lee|student", "b|Ray|student", "c|Fox|teacher", "d|Oz|teacher"];
+    let text = proposed(Engine::MySql, &[table("people", "login|surname|role", &roles)]);
+    assert!(text.contains("-- WHERE role = 'student'") && text.contains("-- WHERE role = 'teacher'"), "{text}");
+}
+
+#[test]
+fn what_one_table_lacks_is_looked_for_in_others() {
+    let people = table("people", "person_id|surname|given_name", &["1|Lee|Ann", "2|Ray|Bob"]);
+    let logins = table("logins", "login|person_id|school_id", &["ann|1|9", "bob|2|9"]);
+    let text = proposed(Engine::Sqlite, &[people.clone(), logins]);
+    assert!(
+        text.replace("\n      # ", " ").contains(
+            "`logins` has `login`; perhaps add to the SELECT: (SELECT j.login FROM logins j WHERE j.person_id = people.person_id) AS login"
+        ),
+        "{text}"
+    );
+    // A key of schools joins everybody with everybody.
+    let people = table("people", "school_id|surname|given_name", &["9|Lee|Ann", "9|Ray|Bob"]);
+    let logins = table("logins", "login|school_id", &["ann|9", "bob|9"]);
+    let text = proposed(Engine::Sqlite, &[people, logins]);
+    assert!(!text.contains("perhaps"), "{text}");
+}
+
+#[test]
+fn candidates_are_lists_of_people() {
+    let relation = |name: &str, columns: &str| Relation {
+        schema: String::new(),
+        name: name.to_owned(),
+        is_view: false,
+        columns: table(name, columns, &[]).rows.columns,
+    };
+    let relations = [
+        relation("invoices", "id|total|due"),
+        relation("student_attendance_log", "id|student_id|day"),
+        relation("parents", "id|surname|given_name|email"),
+        relation("vStudents", "id|login|surname|given_name|email"),
+        relation("staff", "id|surname|given_name"),
+    ];
+    let names: Vec<&str> = candidates(&relations, 3).into_iter().map(|index| relations[index].name.as_str()).collect();
+    assert_eq!(names, ["vStudents", "staff", "parents"]);
+    assert!(candidates(&relations[..1], 3).is_empty());
+}
+
+proptest! {
+    /// Whatever stands in the cells: no value longer than a code is in the file, and the file is one that `check` reads.
+    #[test]
+    fn no_value_gets_into_the_file(
+        cells in prop::collection::vec(prop::collection::vec("[a-zA-Z0-9@.' \\-]{13,30}", 5), 0..8),
+        names in prop::collection::vec("\\PC{1,20}|login|surname|status|gender|year level|role|email", 5),
+    ) {
+        let columns = names.iter().map(|name| name.replace(['|', ':'], "_")).collect::<Vec<_>>().join("|");
+        let rows: Vec<String> = cells.iter().map(|row| row.join("|")).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        for engine in [Engine::SqlServer, Engine::Postgres, Engine::MySql, Engine::Sqlite] {
+            let text = proposed(engine, &[table("students", &columns, &rows)]);
+            for cell in cells.iter().flatten().map(|cell| cell.trim()).filter(|cell| cell.len() > 12) {
+                prop_assert!(!text.contains(cell) || names.iter().any(|name| name.contains(cell)), "{}", text);
+            }
+            let whole = format!("version: 1\nsource: {{ url: \"sqlite:a.db\" }}\ntarget: {{ url: \"https://a.example\", username: a, password: \"${{B}}\" }}\n{text}");
+            if let Err(error) = crate::mapping::Mapping::parse("a.yaml".as_ref(), &whole) {
+                for problem in error.problems() {
+                    let known = problem.message.contains("has no rule") || problem.message.contains("is blank")
+                        || problem.severity == crate::mapping::Severity::Warning
+                        || problem.message.contains("not a plain read");
+                    prop_assert!(known, "{}\n{}", problem.message, whole);
+                }
+            }
+        }
+    }
+}
