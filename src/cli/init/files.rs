@@ -61,10 +61,11 @@ fn temporary(file: &Path) -> PathBuf {
 /// Writes the names of the secrets into `.env.example`, unless there is one.
 pub(super) fn write_example(folder: &Path, names: &[String]) -> Result<Option<PathBuf>, Error> {
     let path = folder.join(".env.example");
-    let lines: String = names.iter().map(|name| format!("{name}=\n")).collect();
+    let lines: Vec<String> = names.iter().map(|name| format!("{name}=")).collect();
     let text = format!(
         "# Copy this file to `.env` beside the mapping, fill it in, and let nobody else read it: chmod 600 .env\n\
-         # A value with spaces, `#` or quotes goes into single quotes: NAME='a b'\n{lines}"
+         # A value with spaces, `#` or quotes goes into single quotes: NAME='a b'\n{}\n",
+        lines.join("\n")
     );
     if path.exists() {
         return Ok(None);

@@ -111,7 +111,6 @@ impl Seen {
 /// [`ExtractError::Connect`]; [`Error::Usage`] for a table that is not there; that of a given query.
 pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: bool) -> Result<Seen, Error> {
     let mut sessions = Sessions { connection: connection.clone(), open: None };
-    sessions.connection.timeout = connection.timeout.min(TABLE_TIMEOUT);
     sessions.open().await.map_err(|source| Error::Source(connect_error(connection, source)))?;
     let mut seen = Seen { connection: connection.clone(), year: 0, tables: Vec::new(), students: None, staff: None };
     if is_shipped {
@@ -137,6 +136,10 @@ pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: b
         let relations =
             sessions.catalogue().await.map_err(|source| Error::Source(connect_error(connection, source)))?;
         let chosen = chosen(&relations, wanted)?;
+        if !wanted.is_given() {
+            sessions.close().await;
+            sessions.connection.timeout = connection.timeout.min(TABLE_TIMEOUT);
+        }
         let started = Instant::now();
         for (index, who) in chosen {
             if who.is_none() && started.elapsed() > TABLES_TIMEOUT {

@@ -84,7 +84,10 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
                     }
                     failure = Some(error);
                 }
-                Err(error @ (Error::Usage { .. } | Error::Interrupted)) => return Err(error),
+                // What was given does not fit: nothing would be won by a file without it.
+                Err(error @ (Error::Usage { .. } | Error::Interrupted | Error::Source(ExtractError::Query { .. }))) => {
+                    return Err(error);
+                }
                 Err(error) => failure = Some(error),
             }
             break;

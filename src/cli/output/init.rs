@@ -167,7 +167,7 @@ impl Output {
             for (who, table, headers) in &summary.extracts {
                 match table {
                     Some(table) => {
-                        writeln!(out, "  {:<9} {table}: {} guessed", who.name(), counted(*headers as u64, "header"))?
+                        writeln!(out, "  {:<9} {table}: {} guessed", who.name(), counted(*headers as u64, "header"))?;
                     }
                     None => writeln!(out, "  {:<9} no table looks like one of {}", who.name(), who.name())?,
                 }

@@ -1,6 +1,7 @@
 //! Which column of a table fits which header.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::profile::{Level, Profile, gender};
 use super::words::{Meaning, SYNONYMS, fit, is_key_of_person};
@@ -66,6 +67,8 @@ pub struct Filter {
 
 /// The least fit of a name, from 0 to 100.
 const FIT_MIN: u32 = 55;
+/// The fit of a name that leaves little doubt.
+const FIT_SURE: u32 = 70;
 
 /// Proposes how the patrons of `who` could come from a table. `year` is this calendar year.
 pub fn propose(who: Who, table: &Sampled, engine: Engine, year: i16) -> Extract {
@@ -91,12 +94,13 @@ pub fn propose(who: Who, table: &Sampled, engine: Engine, year: i16) -> Extract 
         }
     }
     let used: Vec<usize> = found.iter().flat_map(|found| found.columns.iter().copied()).collect();
-    let filters = filters(who, columns, &profiles, engine);
+    let mut filters = filters(who, columns, &profiles, engine);
     let unused = (0..columns.len()).filter(|column| !used.contains(column)).collect();
     let mut remarks = Vec::new();
     if let Some((column, _)) = at(Meaning::Header("username")) {
         let profile = &profiles[column];
         if profile.distinct < profile.filled {
+            filters.extend(periods(columns, &profiles));
             remarks.push(format!(
                 "`{}` is not unique: {} of {} values come again. Each person may come once only: the query needs a filter, such as the current semester.",
                 columns[column].name,
@@ -128,17 +132,24 @@ enum How {
 
 /// The best column for each meaning; none has two headers.
 fn assign(columns: &[Column], profiles: &[Profile], table: &str) -> BTreeMap<Meaning, Choice> {
+    // Where logins come again, as in a table of semesters, everything that is a person's own does.
+    let logins = SYNONYMS.iter().find(|(meaning, _)| *meaning == Meaning::Header("username"));
+    let persons = (columns.iter().zip(profiles))
+        .filter(|(column, _)| logins.is_some_and(|(_, synonyms)| fit(&column.name, synonyms) >= FIT_SURE))
+        .map(|(_, profile)| profile.distinct)
+        .max()
+        .unwrap_or(usize::MAX);
     let mut offers: Vec<(u32, Meaning, Choice)> = Vec::new();
     for (index, (column, profile)) in columns.iter().zip(profiles).enumerate() {
         for (meaning, synonyms) in &SYNONYMS {
-            if matches!(meaning, Meaning::Status | Meaning::LeavingDate | Meaning::Role) {
+            if matches!(meaning, Meaning::Status | Meaning::LeavingDate | Meaning::Role | Meaning::Period) {
                 continue;
             }
             let mut name = fit(&column.name, synonyms);
             if *meaning == Meaning::Header("adminsystemid") && is_key_of_person(&column.name, table) {
                 name = name.max(90);
             }
-            let fits_shape = has_shape(*meaning, profile, &column.name);
+            let fits_shape = has_shape(*meaning, profile, &column.name, persons);
             if name >= FIT_MIN && (profile.filled == 0 || fits_shape) {
                 // A column without a value in the sample comes after any that has some.
                 let weight = if profile.filled == 0 { name / 2 } else { name * 2 };
@@ -161,34 +172,35 @@ fn assign(columns: &[Column], profiles: &[Profile], table: &str) -> BTreeMap<Mea
     best
 }
 
-/// Whether the values can be what the name says. Only for columns with values.
-fn has_shape(meaning: Meaning, profile: &Profile, name: &str) -> bool {
+/// Whether the values can be what the name says. Only for columns with values. `persons` is how many people there seem to
+/// be in the sample.
+fn has_shape(meaning: Meaning, profile: &Profile, name: &str, persons: usize) -> bool {
     let Profile { filled, distinct, .. } = *profile;
     let most = |count: usize| count * 2 > filled;
-    let differ = distinct * 10 >= filled * 8;
+    let differ = distinct * 10 >= filled.min(persons) * 8;
     match meaning {
         Meaning::Header("username") => {
             // A number is a login only if the name leaves no doubt: `user_id` is a key.
             let is_sure =
                 ["login", "logon", "username"].iter().any(|word| name.to_lowercase().replace('_', "").contains(word));
-            distinct * 2 > filled
+            // Who is sure of the name takes a login that comes again, once a semester; that is told.
+            (distinct * 2 > filled || (is_sure && distinct > 1))
                 && profile.spaces * 20 <= filled
                 && !most(profile.dates)
                 && (is_sure || !most(profile.numbers))
         }
         Meaning::Header("emailaddress") => most(profile.with_address()),
-        Meaning::Header("graduationyear") => profile.nearly_all(profile.years),
         Meaning::Header("gender") => most(profile.genders) || profile.codes().is_some(),
         Meaning::Header("librarybarcode" | "adminsystemid") => {
             differ && !most(profile.dates) && !most(profile.addresses) && !most(profile.spaces)
         }
         Meaning::Header("formclass") => {
-            !most(profile.dates) && !most(profile.addresses) && !(filled > 20 && profile.is_unique())
+            !(most(profile.dates) || most(profile.addresses) || (filled > 20 && profile.is_unique()))
         }
+        Meaning::Header("graduationyear") | Meaning::FileYear => profile.nearly_all(profile.years),
         Meaning::Header(_) => !most(profile.dates) && !most(profile.addresses) && !most(profile.numbers),
         Meaning::YearLevel => profile.nearly_all(profile.levels),
-        Meaning::FileYear => profile.nearly_all(profile.years),
-        Meaning::Status | Meaning::Role => profile.codes().is_some(),
+        Meaning::Status | Meaning::Role | Meaning::Period => profile.codes().is_some(),
         Meaning::LeavingDate => profile.nearly_all(profile.dates),
     }
 }
@@ -288,9 +300,10 @@ fn of_level(level: usize, how: How, file_year: Option<usize>, profiles: &[Profil
     let mut counted =
         format!("{} of {} are year levels; year {last} is taken for the last", profile.levels, profile.filled);
     if file_year.is_none() {
-        counted.push_str(&format!(
-            "; NO COLUMN HAS THE SCHOOL YEAR: move {year} on every year, or join a table that has it"
-        ));
+        let _ = write!(
+            counted,
+            "; TODO: no column has the school year: move {year} on every year, or join a table that has it"
+        );
     }
     Found {
         header: "graduationyear",
@@ -322,7 +335,7 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
     for (meaning, synonyms) in &SYNONYMS {
         let is_filter = matches!(meaning, Meaning::Status | Meaning::LeavingDate | Meaning::Role);
         for (column, profile) in columns.iter().zip(profiles).filter(|_| is_filter) {
-            if fit(&column.name, synonyms) < FIT_MIN + 15 || !has_shape(*meaning, profile, &column.name) {
+            if fit(&column.name, synonyms) < FIT_SURE || !has_shape(*meaning, profile, &column.name, usize::MAX) {
                 continue;
             }
             let name = identifier(engine, &column.name);
@@ -345,20 +358,41 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
             if *meaning == Meaning::Role && wanted.is_none() {
                 continue;
             }
-            let counts: Vec<String> = codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
-            let blank = profile.rows - profile.filled;
-            let blank = if blank > 0 { format!(", blank {blank}") } else { String::new() };
             filters.push(Filter {
                 // Where all rows say the same, there is nothing to choose.
                 sql: wanted
-                    .filter(|_| codes.len() > 1 || blank.is_empty() && profile.rows == 0)
+                    .filter(|_| codes.len() > 1 || profile.filled < profile.rows)
                     .map(|code| format!("{name} = {}", literal(engine, column, profile, code))),
-                about: format!("`{}`: {}{blank} (in {} rows)", column.name, counts.join(", "), profile.rows),
+                about: counted(column, &codes, profile),
                 is_role: *meaning == Meaning::Role,
             });
         }
     }
     filters
+}
+
+/// Columns by which rows of one person differ: school year and semester. Which is the current one, another table knows.
+fn periods(columns: &[Column], profiles: &[Profile]) -> Vec<Filter> {
+    let mut periods = Vec::new();
+    for (column, profile) in columns.iter().zip(profiles) {
+        let is_one = SYNONYMS.iter().any(|(meaning, synonyms)| {
+            matches!(meaning, Meaning::FileYear | Meaning::Period)
+                && fit(&column.name, synonyms) >= FIT_SURE
+                && has_shape(*meaning, profile, &column.name, usize::MAX)
+        });
+        if let Some(codes) = profile.codes().filter(|codes| is_one && codes.len() > 1) {
+            periods.push(Filter { sql: None, about: counted(column, &codes, profile), is_role: false });
+        }
+    }
+    periods
+}
+
+/// `` `status`: ACTV 180, LFT 20 (in 200 rows) ``.
+fn counted(column: &Column, codes: &[(&str, usize)], profile: &Profile) -> String {
+    let counts: Vec<String> = codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    let blank = profile.rows - profile.filled;
+    let blank = if blank > 0 { format!(", blank {blank}") } else { String::new() };
+    format!("`{}`: {}{blank} (in {} rows)", column.name, counts.join(", "), profile.rows)
 }
 
 /// Whether a code of a status says that somebody is there. `1` says so only of a flag.

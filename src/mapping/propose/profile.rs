@@ -99,7 +99,10 @@ impl Profile {
     /// The values with their counts, most frequent first, if they are codes and not pupils' data: few, short, and each
     /// of them in several rows.
     pub fn codes(&self) -> Option<Vec<(&str, usize)>> {
-        let few = !self.is_long && (1..=CODES_MAX).contains(&self.values.len()) && self.filled >= 2 * self.values.len();
+        const FLAGS: [&str; 10] = ["y", "n", "yes", "no", "true", "false", "t", "f", "1", "0"];
+        let are_flags = self.values.keys().all(|value| FLAGS.contains(&value.to_lowercase().as_str()));
+        let come_again = are_flags || self.filled >= 2 * self.values.len();
+        let few = !self.is_long && (1..=CODES_MAX).contains(&self.values.len()) && come_again;
         few.then(|| {
             let mut codes: Vec<(&str, usize)> =
                 self.values.iter().map(|(code, count)| (code.as_str(), *count)).collect();
@@ -242,6 +245,7 @@ mod tests {
     fn only_few_and_short_values_that_come_again_are_codes() {
         assert_eq!(profile(&["ACTV", "LFT", "ACTV", "ACTV"]).codes().unwrap(), [("ACTV", 3), ("LFT", 1)]);
         assert_eq!(profile(&["Smith", "Lee"]).codes(), None, "each in one row");
+        assert_eq!(profile(&["Y", "N"]).codes().unwrap(), [("N", 1), ("Y", 1)], "flags are nobody's");
         assert_eq!(profile(&["a long explanation", "a long explanation"]).codes(), None);
         assert_eq!(profile(&["a@b.c", "a@b.c"]).codes(), None);
         let many: Vec<String> = (0..13).flat_map(|code| [code.to_string(), code.to_string()]).collect();

@@ -52,7 +52,52 @@ fn a_table_of_synergetic_kind() {
         "liam.obrien|0013|Liam|O'Brien|liam.obrien@college.example|12C|12|2026|1|",
     ];
     let columns = "StudentNetworkLogin|StudentID|StudentGiven1|StudentSurname|StudentOccupEmail|StudentForm|StudentYearLevel|FileYear|FileSemester|ParentEmail";
-    insta::assert_snapshot!(proposed(Engine::SqlServer, &[table("vStudents", columns, &rows)]));
+    insta::assert_snapshot!(proposed(Engine::SqlServer, &[table("vStudents", columns, &rows)]), @r##"
+    users:
+      # One extract is one query; each row is one person, who must come once only. Left of the colon stands Infiniti's header,
+      # right of it the column of the query. A blank is not sent, and Infiniti keeps what it has. Look at each line.
+      - name: students
+        # Guessed from `vStudents`, of which 3 rows were looked at.
+        # TODO: `StudentNetworkLogin` is not unique: 1 of 3 values come again. Each person may come once only: the query
+        # needs a filter, such as the current semester.
+        query: |
+          SELECT StudentNetworkLogin, StudentID, StudentGiven1, StudentSurname, StudentOccupEmail, StudentForm,
+                 StudentYearLevel, FileYear
+          FROM vStudents
+        columns:
+          username: StudentNetworkLogin           # guessed by name; filled in 3 of 3
+          enabled: { value: true }                # all that the query gives; who left must not be in it
+          staffmember: { value: false }
+          givenname: StudentGiven1                # guessed by name; filled in 3 of 3
+          surname: StudentSurname                 # guessed by name; filled in 3 of 3
+          # guessed by name; 3 of 3 look like addresses:
+          emailaddress: { column: StudentOccupEmail, transform: [lower] }
+          # guessed by name; 3 of 3 are year levels; year 12 is taken for the last:
+          graduationyear: { template: "{{ FileYear + 12 - StudentYearLevel }}" }
+          # librarybarcode: StudentID             # if the cards bear this number; without a barcode nobody can borrow
+          adminsystemid: StudentID                # guessed by name; filled in 3 of 3
+          # gender: TODO                          # for example { column: Sex, lookup: { Male: M, Female: F, "*": "" } }
+          formclass: StudentForm                  # guessed by name; filled in 3 of 3
+          # Columns that nothing uses: FileSemester, ParentEmail
+
+      - name: staff
+        # No table was found that looks like one of staff. If there is one: `sispush init --table staff=NAME`.
+        query: ""                                 # TODO: one SELECT, for example:
+        # query: |
+        #   SELECT login, given, family, email, barcode
+        #   FROM teachers
+        #   WHERE status = 'current'
+        columns:
+          username:                               # TODO: the column with the login, by which Infiniti knows the patron
+          enabled: { value: true }                # all that the query gives; who left must not be in it
+          staffmember: { value: true }
+          # givenname: TODO                       # wanted on every screen of the library
+          # surname: TODO                         # wanted on every screen of the library
+          # emailaddress: TODO                    # staff need one: without it Infiniti cannot write to them
+          # librarybarcode: TODO                  # the number on the library card; without it nobody can borrow
+          # adminsystemid: TODO                   # the SIS's own number of the person, which never changes
+          # gender: TODO                          # for example { column: Sex, lookup: { Male: M, Female: F, "*": "" } }
+    "##);
 }
 
 #[test]

@@ -17,11 +17,13 @@ pub(super) enum Meaning {
     LeavingDate,
     /// What kind of person this is.
     Role,
+    /// The semester or term of the row.
+    Period,
 }
 
 /// Names for each meaning, most telling first: in lower case, without anything between the words. Where they come from:
-/// Synergetic, TASS, SIMS.net, iSAMS, eduHub, PowerSchool and common usage.
-pub(super) const SYNONYMS: [(Meaning, &str); 16] = [
+/// Synergetic, TASS, SIMS.net, iSAMS, eduHub, `PowerSchool` and common usage.
+pub(super) const SYNONYMS: [(Meaning, &str); 17] = [
     (
         Meaning::Header("username"),
         "networklogin username loginname login samaccountname logonname logon networkusername \
@@ -90,6 +92,7 @@ pub(super) const SYNONYMS: [(Meaning, &str); 16] = [
          terminationdate enddate dateend departuredate exited dateofexit",
     ),
     (Meaning::Role, "role rolename persontype usertype membertype roletype category profile type kind"),
+    (Meaning::Period, "filesemester semester semesterid fileterm term termid schoolterm"),
 ];
 
 /// Words that only say whose column it is, or of which type, and mean nothing else.
@@ -106,8 +109,8 @@ const OTHERS: &str = "parent parents mother father guardian carer carers emergen
      photo picture image url description language birth dob sort print flag enabled change changed";
 
 /// Words in a table's name, with who is in it.
-const STUDENT_WORDS: &str = "student students pupil pupils learner learners stu stud enrolments enrollments";
-const STAFF_WORDS: &str = "staff teacher teachers employee employees faculty personnel tchr instructor instructors \
+const STUDENT_WORDS: &str = "st student students pupil pupils learner learners stu stud enrolments enrollments";
+const STAFF_WORDS: &str = "sf staff teacher teachers employee employees faculty personnel tchr instructor instructors \
      educators";
 /// Tables that may hold everybody.
 const PEOPLE_WORDS: &str = "person persons people user users individual individuals member members community patron patrons \

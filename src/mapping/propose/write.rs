@@ -82,7 +82,7 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
     comment(out, 4, &about);
     let telling = joins::telling(look, picked).filter(|_| picked.is_shared);
     if let Some((table, _)) = &telling {
-        comment(out, 4, &format!("`{table}` seems to say who is one of {}.", extract.who.name()));
+        comment(out, 4, &format!("`{table}` seems to list the {}.", extract.who.name()));
     }
     let has_role = extract.filters.iter().any(|filter| filter.sql.is_some() && filter.is_role);
     if picked.is_shared && telling.is_none() && !has_role {
@@ -108,7 +108,7 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
                 comment(
                     out,
                     4,
-                    "TODO: without a WHERE everybody is sent who was ever in the table: take the `-- ` off the last line if it is right.",
+                    "TODO: without a WHERE everybody is sent who was ever in the table: take the `-- ` off if this one is right.",
                 );
             }
             let _ = writeln!(out, "    query: |");
@@ -156,8 +156,8 @@ fn write_extract(out: &mut String, look: &Look<'_>, picked: &Picked) {
     if !unused.is_empty() {
         let more = unused.len().saturating_sub(UNUSED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        let named = unused.iter().take(UNUSED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-        comment(out, 6, &format!("Columns that nothing uses: {named}{more}"));
+        let first = unused.iter().take(UNUSED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        comment(out, 6, &format!("Columns that nothing uses: {first}{more}"));
     }
 }
 
@@ -242,7 +242,7 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
     };
     match header {
         "enabled" => {
-            line(out, "      enabled: { value: true }", "all that the query gives; who left must not be in it")
+            line(out, "      enabled: { value: true }", "all that the query gives; who left must not be in it");
         }
         "staffmember" => line(out, &format!("      staffmember: {{ value: {} }}", who == Who::Staff), ""),
         "username" => {
@@ -278,7 +278,7 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
             line(out, "      # emailaddress: TODO", why);
         }
         "adminsystemid" => {
-            line(out, "      # adminsystemid: TODO", "the SIS's own number of the person, which never changes")
+            line(out, "      # adminsystemid: TODO", "the SIS's own number of the person, which never changes");
         }
         "formclass" if who == Who::Students => {
             line(out, "      # formclass: TODO", "form class, home group, roll class, tutor group");
@@ -289,7 +289,7 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
             "for example { column: Sex, lookup: { Male: M, Female: F, \"*\": \"\" } }",
         ),
         "givenname" | "surname" => {
-            line(out, &format!("      # {header}: TODO"), "wanted on every screen of the library")
+            line(out, &format!("      # {header}: TODO"), "wanted on every screen of the library");
         }
         // Most schools do without these.
         _ => {}
