@@ -2,7 +2,8 @@
 //!
 //! Data come as UTF-16, which every driver manager and driver speaks, so that no code page of this machine matters. The SIS
 //! is kept from being changed by two walls: [`super::guard`] refuses what does more than read, and all that runs at all
-//! runs in a transaction that is always rolled back.
+//! runs in a transaction that is always rolled back. (`SQL_ATTR_ACCESS_MODE` would be a third, but drivers take it as advice,
+//! and to set it takes `unsafe`, which this crate forbids.)
 
 mod failure;
 mod text;

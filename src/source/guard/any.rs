@@ -85,13 +85,18 @@ fn is_enclosed(before: Option<Kind<'_>>, next: Option<Kind<'_>>) -> bool {
 /// Why the word at `index` makes the text more than a read, if it does.
 fn refusal(tokens: &[Token<'_>], index: usize, word: &str) -> Option<String> {
     let next = tokens.get(index + 1).map(|token| token.kind);
-    let next_is = |words: &[&str]| matches!(next, Some(Kind::Word(written)) if words.contains(&&*upper(written)));
+    let is_one_of = |kind: Option<Kind<'_>>, words: &[&str]| matches!(kind, Some(Kind::Word(written)) if words.contains(&&*upper(written)));
+    let next_is = |words: &[&str]| is_one_of(next, words);
+    let before = index.checked_sub(1).map(|before| tokens[before].kind);
     match word {
         // Functions of numbers and texts.
         "TRUNCATE" | "INSERT" if next == Some(Kind::Symbol('(')) => None,
         "INTO" => Some("it holds `INTO`, which makes a table; write `WITH name AS (SELECT …)` instead".to_owned()),
         "NEXT" if next_is(&["VALUE"]) => Some("it holds `NEXT VALUE`, which changes a sequence for good".to_owned()),
         "WITH" if next_is(&["FUNCTION", "PROCEDURE"]) => Some("it defines a function of its own".to_owned()),
+        // SQL Server needs no `;` between statements. (`CHARACTER SET utf8`; `USE INDEX`, `USE HINT`.)
+        "SET" if !is_one_of(before, &["CHARACTER"]) => Some("it holds `SET`".to_owned()),
+        "USE" if !next_is(&["INDEX", "KEY", "HINT", "PLAN"]) => Some("it holds `USE`".to_owned()),
         "CALL" if tokens[index.saturating_sub(3)..index].iter().any(|token| token.kind == Kind::Symbol('{')) => {
             Some("it holds `{call …}`, which calls a procedure".to_owned())
         }
@@ -130,6 +135,7 @@ mod tests {
             "SELECT TRUNCATE(a, 2), INSERT(b, 1, 2, 'x'), REPLACE(c, 'a', 'b') FROM t FETCH FIRST 5 ROWS ONLY",
             "SELECT {fn TRUNCATE(a, 2)}, {ts '2026-01-01 00:00:00'} FROM {oj a LEFT OUTER JOIN b ON a.x = b.x}",
             "SELECT /*+ FULL(s) */ a FROM students s",
+            "SELECT CAST(a AS char CHARACTER SET utf8mb4) FROM t USE INDEX (i)",
             "SELECT a[1], b FROM t WHERE c = '[' OR c = ']'",
             "",
         ] {
@@ -161,6 +167,8 @@ mod tests {
             ("EXPLAIN PLAN FOR SELECT 1 FROM dual", 1),
             ("LOCK TABLE t", 1),
             ("SET ROLE x", 1),
+            ("SELECT 1 SET IMPLICIT_TRANSACTIONS OFF", 1),
+            ("SELECT 1 USE other", 1),
             ("SELECT 1.DELETE FROM t", 1),
             ("SELECT 1eDELETE FROM t", 1),
             ("SELECT 'open", 1),
