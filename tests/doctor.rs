@@ -391,6 +391,50 @@ mod target {
         port
     }
 
+    /// A proxy that opens tunnels to this machine.
+    fn tunnels() -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut client = stream.unwrap();
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|length| length == 1) {
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let address = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap();
+                let mut server = std::net::TcpStream::connect(address).unwrap();
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    drop(std::io::copy(&mut from_server, &mut to_client));
+                    drop(to_client.shutdown(std::net::Shutdown::Write));
+                });
+                std::thread::spawn(move || drop(std::io::copy(&mut client, &mut server)));
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn the_certificate_is_asked_for_through_the_proxy() {
+        let (port, pem) = filter(90);
+        let more = format!("\n  proxy: http://127.0.0.1:{}\n  ca_file: ca.pem", tunnels());
+        let context = school(&format!("https://localhost:{port}"), &more);
+        context.write("ca.pem", pem);
+        let said = doctor(&context, &[]);
+        for expected in [
+            "ok        proxy: http://127.0.0.1:[PORT], by the mapping",
+            "ok        name: the proxy `127.0.0.1` is 127.0.0.1; it looks up Infiniti itself",
+            "warning   TLS: certificate of `Infiniti` (localhost), signed by `School Filter CA`",
+            "ok        answer: status 200",
+        ] {
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
     #[test]
     fn the_proxy_in_use_is_named_without_its_password() {
         let port = proxy();
@@ -525,7 +569,8 @@ fn a_bundle_holds_nothing_of_pupils() {
     context.sis(
         "CREATE TABLE students (login text, given text, family text, email text, year integer, barcode text, form text);
          INSERT INTO students VALUES ('canary.one', 'Canary', 'Canary', 'canary.one@school.example', 2030, 'canary1', '7A'),
-             ('canary.two', 'Canary', 'Canary', 'not an address', 2030, 'canary2', '7A');",
+             ('canary.two', 'Canary', 'Canary', 'not an address', 2030, 'canary2', '7A'),
+             ('canary.three', 'Canary', 'Canary', '', 2030, 'canary3', '7A');",
     );
     context.mapping(
         "state: state.db\nexpect:\n  - { patron: canary.one, is: { surname: Canary, formclass: 7A } }\n  - { rows: { min: 1 } }\n",
@@ -533,7 +578,7 @@ fn a_bundle_holds_nothing_of_pupils() {
     let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
     let mapping = mapping
         .replace("password: ${INFINITI_PASSWORD}", &format!("password: {PASSWORD} # as canary.one says"))
-        .replace("FROM students", "FROM students WHERE login <> 'canary.one' OR 1 = 1");
+        .replace("FROM students", "FROM students WHERE login NOT IN ('canary.one', 'Canary.Three') OR 1 = 1");
     context.write("school.yaml", mapping);
     context.command(&["push", "school.yaml", "--log-file", "sispush.log"]).output().unwrap();
     let mut log = std::fs::read_to_string(context.path("sispush.log")).unwrap();
@@ -576,13 +621,13 @@ fn a_bundle_holds_nothing_of_pupils() {
     );
     for kept in [
         "password: ********",
-        "WHERE login <> 'user-1' OR 1 = 1",
+        "WHERE login NOT IN ('user-1', 'user-2') OR 1 = 1",
         "patron: user-1, is: { surname: ********",
         "\"exit_code\": 1",
         "push ended",
         "1 line that sispush did not write: left out",
         "warning: something of user-1 and user-1@…",
-        "ok        extract `students`: 7 columns, 2 rows",
+        "ok        extract `students`: 7 columns, 3 rows",
     ] {
         assert!(all.contains(kept), "{kept} is not in\n{all}");
     }
