@@ -147,7 +147,8 @@ fn assign(columns: &[Column], profiles: &[Profile], table: &str) -> BTreeMap<Mea
             }
             let mut name = fit(&column.name, synonyms);
             if *meaning == Meaning::Header("adminsystemid") && is_key_of_person(&column.name, table) {
-                name = name.max(90);
+                // Of a table's own key and a number that people know, the number comes first.
+                name = name.max(88);
             }
             let fits_shape = has_shape(*meaning, profile, &column.name, persons);
             if name >= FIT_MIN && (profile.filled == 0 || fits_shape) {
@@ -363,7 +364,12 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
                 sql: wanted
                     .filter(|_| codes.len() > 1 || profile.filled < profile.rows)
                     .map(|code| format!("{name} = {}", literal(engine, column, profile, code))),
-                about: counted(column, &codes, profile),
+                about: match wanted {
+                    None if codes.len() > 1 => {
+                        format!("TODO: who is there now? {}", counted(column, &codes, profile))
+                    }
+                    _ => counted(column, &codes, profile),
+                },
                 is_role: *meaning == Meaning::Role,
             });
         }

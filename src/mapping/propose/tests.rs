@@ -183,6 +183,8 @@ fn a_filter_is_proposed_in_the_engine_s_words() {
     check(Engine::MySql, "login|surname|active:tinyint(1)", &numbers, "-- WHERE active = 1");
     // Of a status nobody knows what 1 is.
     check(Engine::MySql, "login|surname|status:int", &numbers, "none");
+    let text = proposed(Engine::MySql, &[table("students", "login|surname|status:int", &numbers)]);
+    assert!(text.contains("# TODO: who is there now? `status`: 0 2, 1 2 (in 4 rows)"), "{text}");
     let codes = ["a|Lee|ACTV", "b|Ray|ACTV", "c|Fox|LFT", "d|Oz|LFT"];
     check(Engine::SqlServer, "login|surname|Status:char(4)", &codes, "-- WHERE Status = 'ACTV'");
     let same = ["a|Lee|ACTV", "b|Ray|ACTV"];

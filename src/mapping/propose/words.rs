@@ -44,7 +44,7 @@ pub(super) const SYNONYMS: [(Meaning, &str); 17] = [
     (
         Meaning::Header("preferredname"),
         "preferredname preferred prefname preferredformal preferredfirstname preferredgivenname \
-         preferredforename knownas knownasname knownname nickname usualname goesby pref",
+         preferredforename prename knownas knownasname knownname nickname usualname goesby pref",
     ),
     (
         Meaning::Header("emailaddress"),
@@ -98,8 +98,10 @@ pub(super) const SYNONYMS: [(Meaning, &str); 17] = [
 /// Words that only say whose column it is, or of which type, and mean nothing else.
 const PERSON_NOUNS: &str = "student students stud stu pupil learner staff teacher tchr employee emp person people member \
      individual";
-/// Prefixes of types and of places, which say no more.
-const NOISE: &str = "txt str int bit bln chr vch fld col current school";
+/// Prefixes of types.
+const TYPES: &str = "txt str int bit bln chr vch fld col";
+/// What else says no more.
+const NOISE: &str = "current school";
 
 /// Words that make a column somebody else's, of another time, or of another kind than its name seems to say.
 const OTHERS: &str = "parent parents mother father guardian carer carers emergency contact spouse partner doctor \
@@ -128,7 +130,7 @@ fn is_one_of(list: &str, word: &str) -> bool {
 }
 
 fn is_person_word(word: &str) -> bool {
-    is_one_of(PERSON_NOUNS, word) || is_one_of(NOISE, word)
+    [PERSON_NOUNS, TYPES, NOISE].iter().any(|list| is_one_of(list, word))
 }
 
 /// The words of a name, in lower case: `StudentNetworkLogin`, `network_login`, `HOME_GROUP`, `txtForename`.
@@ -167,7 +169,9 @@ pub(super) fn fit(name: &str, synonyms: &str) -> u32 {
     let bare_all: String = bare.concat();
     let rank = |index: usize| 100 - u32::try_from(index).unwrap_or(40).min(35);
     let exact = |text: &str| synonyms.split(' ').position(|synonym| synonym == text).map(rank);
-    if let Some(fit) = exact(&all).max(exact(&bare_all)) {
+    // `txtSchoolID`: a prefix says of which type it is.
+    let untyped = words.split_first().filter(|(first, _)| is_one_of(TYPES, first)).map(|(_, rest)| rest.concat());
+    if let Some(fit) = exact(&all).max(exact(&bare_all)).max(untyped.and_then(|untyped| exact(&untyped))) {
         return fit;
     }
     // `LastLogin` is a time. A last name is found above.
@@ -288,6 +292,8 @@ mod tests {
             ("first_name", "givenname"),
             ("StudentGiven1", "givenname"),
             ("txtForename", "givenname"),
+            ("txtSchoolID", "adminsystemid"),
+            ("txtPreName", "preferredname"),
             ("FIRST_NAME", "givenname"),
             ("FIRSTNAME", "givenname"),
             ("LastName", "surname"),
