@@ -170,6 +170,58 @@ fn a_school_of_unknown_schema_in_mariadb_to_its_patrons() {
     all_are_patrons(&context);
 }
 
+/// Names as somebody makes them who exports a spreadsheet.
+const SPREADSHEET: &str = "
+    CREATE TABLE \"Pupil List\" (\"Login Name\" varchar(30), \"Order\" varchar(30), \"Family Name\" varchar(30),
+        \"Year Level\" varchar(10), \"School Year\" integer, \"E-Mail\" varchar(60), \"100%\" integer);
+    INSERT INTO \"Pupil List\" VALUES ('ann', '1', 'Lee', 'Year 7', 2026, 'Ann@school.example', 1),
+        ('bob', '2', 'Ray', 'Year 12', 2026, 'bob@school.example', 2), ('cem', '3', 'Oz', 'Prep', 2026, NULL, 3);
+    CREATE TABLE \"Teaching Staff\" (\"Login\" varchar(30), \"User\" varchar(30), \"Surname\" varchar(30));
+    INSERT INTO \"Teaching Staff\" VALUES ('mio', 'x', 'Tanaka'), ('kai', 'y', 'Berg');";
+
+/// The mapping that is written for the spreadsheet works as it is.
+fn spreadsheet(context: &TestContext, source: &str) {
+    let said = written(context, &["--source", source, "--target", "example", "--force"]);
+    assert!(said.contains("students  the query runs: 5 columns, none missing"), "{said}");
+    assert!(context.run(&["check", "school.yaml"]).starts_with("exit code 0\n"));
+    let shown = context.run(&["preview", "school.yaml", "--format", "csv"]);
+    for (login, row) in [
+        ("ann", "ann,Y,N,Lee,ann@school.example,2031"),
+        ("bob", "bob,Y,N,Ray,bob@school.example,2026"),
+        ("cem", "cem,Y,N,Oz,,2038"),
+        ("mio", "mio,Y,Y,Tanaka,,"),
+    ] {
+        assert!(shown.contains(&format!("\n{row}\n")), "{login}: {shown}");
+    }
+}
+
+#[test]
+fn names_that_need_quotes_are_quoted() {
+    let mut context = TestContext::new();
+    context.sis(SPREADSHEET);
+    spreadsheet(&context, "sqlite:sis.db");
+    let server = TdsServer::start();
+    server.execute(SPREADSHEET);
+    context.set_env("SIS_PASSWORD", tds::PASSWORD);
+    spreadsheet(&context, &format!("mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE));
+}
+
+#[test]
+fn names_that_need_quotes_are_quoted_in_postgres_and_mariadb() {
+    let mut context = TestContext::new();
+    context.set_env("SIS_PASSWORD", servers::PASSWORD);
+    if let Some(server) = Postgres::get("init: names that need quotes in PostgreSQL") {
+        server.create_database("init_names");
+        server.execute("init_names", SPREADSHEET);
+        spreadsheet(&context, &format!("postgres://{}@127.0.0.1:{}/init_names", servers::USERNAME, server.port()));
+    }
+    if let Some(server) = MariaDb::get("init: names that need quotes in MariaDB") {
+        server.create_database("init_names");
+        server.execute("init_names", &SPREADSHEET.replace('"', "`"));
+        spreadsheet(&context, &format!("mysql://{}@127.0.0.1:{}/init_names", servers::USERNAME, server.port()));
+    }
+}
+
 #[test]
 fn a_database_without_students_in_sql_server_to_its_patrons() {
     let server = TdsServer::start();
@@ -264,41 +316,38 @@ fn five_hundred_tables_are_no_obstacle() {
 fn somebody_at_a_terminal_is_asked() {
     use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
-    use std::process::Stdio;
 
     let Some(server) = Postgres::get("init: asked at a terminal") else { return };
     server.create_database("init_asked");
     server.execute("init_asked", SCHOOL);
-    let script = std::path::Path::new("/usr/bin/script").exists().then_some(&());
-    if servers::installed("init: asked at a terminal", "script", "bsdutils", script).is_none() {
+    if !has_script("init: asked at a terminal") {
         return;
     }
     let mut context = TestContext::new();
     context.unset_env("INFINITI_PASSWORD");
-    let program = env!("CARGO_BIN_EXE_sispush");
-    let mut command = context.shell(&format!("exec /usr/bin/script -qec '{program} init' /dev/null"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = at_a_terminal(&context);
+    let place = format!("127.0.0.1:{}", server.port());
     let answers = [
-        "0",
-        "postgers://x",
-        "2",
-        &format!("127.0.0.1:{}", server.port()),
-        "init_asked",
-        servers::USERNAME,
-        "example",
-        "",
-        "",
-        "wrong password",
-        servers::PASSWORD,
-        "y",
-        "canary infiniti",
+        ("name [0]: ", "0"),
+        ("Synergetic: ", "postgers://x"),
+        ("Synergetic: ", "2"),
+        ("sis:5432: ", &place),
+        ("Database: ", "init_asked"),
+        ("read: ", servers::USERNAME),
+        ("concordinfiniti.com: ", "example"),
+        ("[autoimport]: ", ""),
+        ("[Y/n]: ", ""),
+        ("(not shown): ", "wrong password"),
+        ("(not shown): ", servers::PASSWORD),
+        ("[Y/n]: ", "y"),
+        ("for later): ", "canary infiniti"),
     ];
-    // Each answer when its question stands there: what is typed before a hidden one would be thrown away.
+    // Each answer when its question stands there: what is typed before a hidden one is thrown away.
     let mut said = String::new();
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    for answer in answers {
-        wait_for(&mut stdout, &mut said, ": ");
+    for (question, answer) in answers {
+        wait_for(&mut stdout, &mut said, question);
         writeln!(stdin, "{answer}").unwrap();
     }
     wait_for(&mut stdout, &mut said, "--limit 20");
@@ -312,15 +361,72 @@ fn somebody_at_a_terminal_is_asked() {
     assert_eq!(fs::metadata(context.path(".env")).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Reads until a prompt is the last thing that was said.
 #[cfg(unix)]
-fn wait_for(stdout: &mut impl std::io::Read, said: &mut String, prompt: &str) {
+#[test]
+fn somebody_who_breaks_off_leaves_nothing_behind() {
+    use std::io::Write as _;
+
+    if !has_script("init: broken off at a terminal") {
+        return;
+    }
+    let typed = [
+        ("name [0]: ", "0"),
+        ("Synergetic: ", "postgres://u@127.0.0.1:1/db"),
+        ("concordinfiniti.com: ", "example"),
+        ("[autoimport]: ", ""),
+        ("[Y/n]: ", "y"),
+        ("(not shown): ", ""),
+    ];
+    // At a question that is answered in plain sight, and at the password, which Ctrl-C must not leave unseen for ever.
+    for answered in [2, 5] {
+        let context = TestContext::new();
+        let mut child = at_a_terminal(&context);
+        let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut said = String::new();
+        for (question, answer) in &typed[..answered] {
+            wait_for(&mut stdout, &mut said, question);
+            writeln!(stdin, "{answer}").unwrap();
+        }
+        wait_for(&mut stdout, &mut said, typed[answered].0);
+        write!(stdin, "part\u{3}").unwrap();
+        wait_for(&mut stdout, &mut said, "interrupted");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+        // A line that is broken off in plain sight may be shown or not; a password is not.
+        assert!(answered == 2 || !said.contains("part"), "{said}");
+        assert_eq!(fs::read_dir(context.folder()).unwrap().count(), 0);
+    }
+}
+
+/// Whether there is a program that gives others a terminal; said by name if not.
+#[cfg(unix)]
+fn has_script(test: &str) -> bool {
+    let script = std::path::Path::new("/usr/bin/script").exists().then_some(&());
+    servers::installed(test, "script", "bsdutils", script).is_some()
+}
+
+/// `sispush init` at a terminal of its own.
+#[cfg(unix)]
+fn at_a_terminal(context: &TestContext) -> std::process::Child {
+    use std::process::Stdio;
+
+    let program = env!("CARGO_BIN_EXE_sispush");
+    let mut command = context.shell(&format!("exec /usr/bin/script -qec '{program} init' /dev/null"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Reads until a text stands behind what was waited for before.
+#[cfg(unix)]
+fn wait_for(stdout: &mut impl std::io::Read, said: &mut String, text: &str) {
+    let start = said.rfind(SEEN).map_or(0, |at| at + SEEN.len());
     let mut bytes = [0; 4096];
-    while !(said.ends_with(prompt) || (prompt.len() > 2 && said.contains(prompt))) {
+    while !said[start..].contains(text) {
         let count = stdout.read(&mut bytes).unwrap();
-        assert!(count > 0, "it ended before `{prompt}`: {said}");
+        assert!(count > 0, "it ended before `{text}`: {said}");
         said.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
-    // The next prompt is another one.
-    said.push('\n');
+    said.push_str(SEEN);
 }
+
+/// Marks how far an output was waited for.
+#[cfg(unix)]
+const SEEN: &str = "\n-----\n";
