@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
@@ -126,6 +126,21 @@ fn advice_is_for_who_asks() {
     let codes = |error: MappingError| error.problems().iter().map(|problem| problem.code).collect::<Vec<_>>();
     assert!(!codes(Mapping::load(&path).unwrap_err()).contains(&Code::RehearsalTarget));
     assert!(codes(Mapping::check(&path).unwrap_err()).contains(&Code::RehearsalTarget));
+}
+
+/// Regression: what a hint lists and what a column is compared with took minutes for the queries and lookups that programs write.
+#[test]
+fn large_mappings_are_checked_at_once() {
+    let names = |count: usize, name: &str| (0..count).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
+    let query = format!("SELECT Login, Year, {} FROM t WHERE a = 1", names(50_000, "c").join(", "));
+    let entries = names(40_000, "K").iter().map(|name| format!("{name}: V{name}")).collect::<Vec<_>>().join(", ");
+    let rule = format!("      formclass: {{ column: Form, lookup: {{ {entries} }} }}\n");
+    let text = mapping(&rule, "", "  password: ${X}\n").replace("SELECT 1", &query);
+    let (_folder, path) = folder(&format!("{text}expect:\n  - {{ header: formclass, matches: '^X' }}\n"), "");
+    let started = Instant::now();
+    let codes: Vec<_> = Mapping::check(&path).unwrap().warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, [Code::QueryColumnMissing, Code::NeverHolds]);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
 /// A rule that no fixture breaks has a message that nobody has read.

@@ -1,5 +1,6 @@
 //! Advice on the SQL, at the word that it is about.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::Checker;
@@ -68,19 +69,19 @@ impl Checker<'_> {
     }
 
     fn advise_on_columns(&mut self, field: &Field<'_>, query: &str, columns: &[Column], rules: &[CheckedRule]) {
-        let is_same = |one: &str, other: &str| one.to_lowercase() == other.to_lowercase();
-        let twice = columns
-            .iter()
-            .enumerate()
-            .find(|(index, column)| columns[..*index].iter().any(|before| is_same(&before.name, &column.name)));
-        if let Some((_, column)) = twice {
+        let mut known = HashSet::with_capacity(columns.len());
+        let twice = columns.iter().fold(None, |twice, column| {
+            let is_new = known.insert(column.name.to_lowercase());
+            twice.or((!is_new).then_some(column))
+        });
+        if let Some(column) = twice {
             let message = format!("the query gives two columns named `{}`: a run would stop at that", column.name);
             let hint = format!("delete one, or give it another name: `AS {}2`", column.name);
             self.advise(Code::QueryColumnTwice, field, query, &column.place, message, hint);
         }
         for rule in rules {
             for name in read_by(rule) {
-                if columns.iter().any(|column| is_same(&column.name, name)) {
+                if known.contains(&name.to_lowercase()) {
                     continue;
                 }
                 let names = || columns.iter().map(|column| column.name.as_str());
@@ -184,6 +185,9 @@ fn read_by(checked: &CheckedRule) -> impl Iterator<Item = &str> {
 pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
     let mut once: Vec<&str> = Vec::new();
     for name in names.iter().map(AsRef::as_ref) {
+        if once.len() > NAMED_MAX {
+            break;
+        }
         if !once.iter().any(|before| before.eq_ignore_ascii_case(name)) {
             once.push(name);
         }
