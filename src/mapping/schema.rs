@@ -1,4 +1,4 @@
-//! The format of mapping files as a JSON Schema (draft 2020-12), for editors: made from [`keys`](super::keys) and the
+//! The format of mapping files as a JSON Schema (draft 2020-12), for editors: made from [`keys`] and the
 //! contract, so that the two cannot tell different things.
 //!
 //! An editor reads YAML by its own rules, so what we take as text may come as a number or a truth value (`version: 1`,
