@@ -20,6 +20,7 @@ use super::args::InitArgs;
 use super::output::Output;
 use crate::error::{Error, ExitCode};
 use crate::mapping::propose::{self, Look, Who};
+use crate::mapping::schema;
 use crate::mapping::shipped::{SHIPPED, Shipped};
 use crate::source::{Connection, SourceError};
 use crate::sync::ExtractError;
@@ -107,9 +108,7 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
         _ => Vec::new(),
     };
     files::write(&args.file, &text)?;
-    if let Some(schema) = schema() {
-        files::write(&folder.join(SCHEMA), &schema)?;
-    }
+    files::write(&folder.join(SCHEMA), &format!("{:#}\n", schema::json_schema()))?;
     let names = names(&answers.source);
     let example = files::write_example(&folder, &names)?;
     let summary = Summary {
@@ -162,15 +161,10 @@ fn resolved(
 /// The name of the JSON Schema beside the mapping.
 const SCHEMA: &str = "sispush.schema.json";
 
-/// The JSON Schema of mappings, for editors: `None` until the program has one.
-fn schema() -> Option<String> {
-    None
-}
-
 /// The whole mapping.
 fn compose(answers: &Answers, look: Option<&Look<'_>>) -> String {
     let head = propose::head(&answers.source, &answers.target, &answers.account);
-    let editors = schema().map_or_else(String::new, |_| format!("# yaml-language-server: $schema={SCHEMA}\n"));
+    let editors = format!("# yaml-language-server: $schema={SCHEMA}\n");
     match answers.template {
         Some(shipped) => {
             let (comment, users) = files::parts(shipped.text);

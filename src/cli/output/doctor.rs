@@ -106,11 +106,12 @@ fn versions() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
     format!(
-        "sispush {}\nsystem {} {} {}\nfeatures none\n",
+        "sispush {}\nsystem {} {} {}\nfeatures {}\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,
         name.trim_matches('"'),
+        if cfg!(feature = "odbc") { "odbc" } else { "none" },
     )
 }
 
