@@ -164,7 +164,7 @@ const SCHEMA: &str = "sispush.schema.json";
 /// The whole mapping.
 fn compose(answers: &Answers, look: Option<&Look<'_>>) -> String {
     let head = propose::head(&answers.source, &answers.target, &answers.account);
-    let editors = format!("# yaml-language-server: $schema={SCHEMA}\n");
+    let editors = format!("# yaml-language-server: $schema=./{SCHEMA}\n");
     match answers.template {
         Some(shipped) => {
             let (comment, users) = files::parts(shipped.text);
