@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use sispush::infiniti::contract::{Presence, USERS};
 use sispush::mapping::{
     self, Check, Code, Consequence, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode,
-    Proxy, Send, Severity, StateLocation, keys,
+    Part, Proxy, Send, Severity, StateLocation, keys,
 };
 use sispush::source::{Encryption, Engine};
 
@@ -302,7 +302,7 @@ fn secrets_come_from_the_file_beside_the_mapping() {
     let mut mapping = Mapping::load(&path).unwrap();
     assert_eq!(mapping.warnings, []);
     for _ in 0..2 {
-        mapping.resolve().unwrap();
+        mapping.resolve(&Part::ALL).unwrap();
         assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "a:b@c/${X}");
         assert_eq!(mapping.target.password.expose_secret(), "bx");
         assert!(
@@ -328,43 +328,64 @@ fn the_place_of_the_state_is_resolved_with_the_rest() {
     for (written, file) in [("states/a.db", "states/a.db"), ("${SISPUSH_TEST_C}/$${x}.db", "b c/${x}.db")] {
         let (folder, mut mapping) = with_state(written, "SISPUSH_TEST_C='b c'\n");
         for _ in 0..2 {
-            mapping.resolve().unwrap();
+            mapping.resolve(&Part::ALL).unwrap();
             assert!(matches!(&mapping.state, StateLocation::File(path) if *path == folder.path().join(file)));
         }
     }
     let (_folder, mut mapping) = with_state("NONE", "");
-    mapping.resolve().unwrap();
+    mapping.resolve(&Part::ALL).unwrap();
     assert!(matches!(mapping.state, StateLocation::None));
 
     let secret = "a:b@c/#?${X}";
     let address = "postgres://${SISPUSH_TEST_B}:${SISPUSH_TEST_C}@db.example/state?sslrootcert=school.pem";
     let (folder, mut mapping) = with_state(address, &format!("SISPUSH_TEST_B=svc\nSISPUSH_TEST_C='{secret}'\n"));
     assert!(format!("{:?}", mapping.state).contains("SISPUSH_TEST_B"), "secrets are not read before they are needed");
-    mapping.resolve().unwrap();
+    mapping.resolve(&Part::ALL).unwrap();
     let StateLocation::Postgres(state) = &mapping.state else { panic!() };
     assert_eq!((state.username.as_str(), state.password.as_ref().unwrap().expose_secret()), ("svc", secret));
     assert_eq!(state.ca_file, Some(folder.path().join("school.pem")));
     assert!(!format!("{mapping:?}").contains(secret));
 }
 
+/// Regression: a preview was refused until the library had given Infiniti's password.
 #[test]
-fn who_looks_at_the_state_needs_no_other_secret() {
-    let text = mapping("", "", "  password: ${SISPUSH_TEST_A}\n");
-    let (folder, path) = folder(&format!("{text}state: ${{SISPUSH_TEST_B}}/state.db\n"), "SISPUSH_TEST_B=b\n");
+fn a_part_needs_no_secret_of_another() {
+    let state = "postgres://svc:${SISPUSH_TEST_C}@db.example/state";
+    let text = mapping("", "  password: ${SISPUSH_TEST_A}\n", "  password: ${SISPUSH_TEST_B}\n");
+    let (folder, path) = folder(&format!("{text}state: {state}\n"), "SISPUSH_TEST_A=a\n");
     let mut mapping = Mapping::load(&path).unwrap();
-    let state = mapping.resolved_state().unwrap();
-    assert!(matches!(state, StateLocation::File(path) if path == folder.path().join("b/state.db")));
-    assert!(mapping.resolve().is_err());
-    fs::remove_file(folder.path().join(".env")).unwrap();
-    let error = mapping.resolved_state().unwrap_err();
-    assert!(error.problems()[0].message.contains("SISPUSH_TEST_B") && error.problems()[0].line() > 0);
+    let names = |mapping: &Mapping| -> Vec<String> { mapping.references().into_iter().map(|(name, _)| name).collect() };
+    mapping.resolve(&[Part::Source]).unwrap();
+    assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "a");
+    assert_eq!(Path::new(&mapping.source.database), folder.path().join("sis.db"));
+    assert_eq!(mapping.target.password.expose_secret(), "${SISPUSH_TEST_B}", "of no part that was not asked for");
+    assert_eq!(names(&mapping), ["${SISPUSH_TEST_B}", "${SISPUSH_TEST_C}"]);
+
+    let missing = |mapping: &mut Mapping, parts: &[Part]| -> Vec<String> {
+        let error = mapping.resolve(parts).unwrap_err();
+        assert!(error.problems().iter().all(|problem| problem.line() > 0 && problem.hint.is_some()));
+        error.problems().iter().map(|problem| problem.message.clone()).collect()
+    };
+    assert_eq!(missing(&mut mapping, &[Part::Source, Part::State]), ["the secret `${SISPUSH_TEST_C}` is not set"]);
+    assert_eq!(
+        missing(&mut mapping, &Part::ALL),
+        ["the secret `${SISPUSH_TEST_B}` is not set", "the secret `${SISPUSH_TEST_C}` is not set"]
+    );
+    fs::write(folder.path().join(".env"), "SISPUSH_TEST_A=other\nSISPUSH_TEST_B=b\nSISPUSH_TEST_C=c\n").unwrap();
+    mapping.resolve(&[Part::State]).unwrap();
+    let StateLocation::Postgres(state) = &mapping.state else { panic!() };
+    assert_eq!(state.password.as_ref().unwrap().expose_secret(), "c");
+    mapping.resolve(&Part::ALL).unwrap();
+    assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "a", "what is resolved stays");
+    assert_eq!(mapping.target.password.expose_secret(), "b");
+    assert_eq!(names(&mapping), Vec::<String>::new());
 }
 
 #[test]
 fn an_address_is_no_file_for_the_state() {
     let (folder, mut mapping) =
         with_state("${SISPUSH_TEST_B}/state", "SISPUSH_TEST_B=postgres://svc:hunter2@db.example\n");
-    let error = mapping.resolve().unwrap_err();
+    let error = mapping.resolve(&Part::ALL).unwrap_err();
     let rendered =
         error.render(false).replace(&folder.path().display().to_string(), "FOLDER").replace("FOLDER\\", "FOLDER/");
     insta::assert_snapshot!(rendered, @r"
@@ -383,7 +404,7 @@ fn all_missing_secrets_are_reported_at_once() {
     let text = mapping("", "  password: ${SISPUSH_TEST_A}\n", "  password: ${file:nowhere}${SISPUSH_TEST_B}\n");
     let (folder, path) = folder(&text, "SISPUSH_TEST_B=\n");
     let mut mapping = Mapping::load(&path).unwrap();
-    let error = mapping.resolve().unwrap_err();
+    let error = mapping.resolve(&Part::ALL).unwrap_err();
     let rendered =
         error.render(false).replace(&folder.path().display().to_string(), "FOLDER").replace("FOLDER\\", "FOLDER/");
     insta::assert_snapshot!(rendered, @r#"
@@ -411,7 +432,7 @@ fn all_missing_secrets_are_reported_at_once() {
       |
       = help: give it a value; for none at all write `""` in the mapping
     "#);
-    assert!(mapping.resolve().is_err(), "a second call must not pass");
+    assert!(mapping.resolve(&Part::ALL).is_err(), "a second call must not pass");
 }
 
 #[cfg(unix)]
@@ -420,7 +441,7 @@ fn a_file_of_secrets_that_others_can_read_is_one_problem() {
     let text = mapping("", "  password: ${SISPUSH_TEST_A}\n", "  password: ${SISPUSH_TEST_B}\n");
     let (folder, path) = folder(&text, "SISPUSH_TEST_A=x\n");
     fs::set_permissions(folder.path().join(".env"), std::os::unix::fs::PermissionsExt::from_mode(0o604)).unwrap();
-    let error = Mapping::load(&path).unwrap().resolve().unwrap_err();
+    let error = Mapping::load(&path).unwrap().resolve(&Part::ALL).unwrap_err();
     let [problem] = error.problems() else { panic!("{}", error.render(false)) };
     assert!(problem.hint.as_deref().unwrap().starts_with("run `chmod 600 "));
 }
@@ -600,7 +621,7 @@ proptest! {
         #[cfg(unix)]
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let mut mapping = Mapping::load(&path).unwrap();
-        mapping.resolve().unwrap();
+        mapping.resolve(&Part::ALL).unwrap();
         prop_assert_eq!(mapping.target.password.expose_secret(), secret.as_str());
     }
 }

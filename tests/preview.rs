@@ -57,6 +57,25 @@ fn rejected_rows_alone() {
     assert_snapshot!("rejected_nobody", preview(&context, &["--rejected"]));
 }
 
+/// Regression: mappings could not be tested before the library had given Infiniti's password.
+#[test]
+fn infiniti_s_password_is_not_needed_yet() {
+    let mut context = school();
+    context.unset_env("INFINITI_PASSWORD");
+    context.mapping("expect: [{ rows: { min: 1 } }]\n");
+    for (arguments, code) in [
+        (&["preview", "school.yaml"][..], 1),
+        (&["preview", "school.yaml", "--columns"], 0),
+        (&["explain", "school.yaml", "zoë.nguyễn"], 0),
+        (&["test", "school.yaml"], 1),
+        (&["diff", "school.yaml"], 2),
+    ] {
+        let said = context.run(arguments);
+        assert!(said.starts_with(&format!("exit code {code}\n")), "{said}");
+        assert_eq!(said.contains("the secret `${INFINITI_PASSWORD}` is not set"), code == 2, "{said}");
+    }
+}
+
 /// The usernames of a preview in CSV.
 fn usernames(context: &TestContext, arguments: &[&str]) -> Vec<String> {
     let output = context.output(&[&["preview", "school.yaml", "--format", "csv"], arguments].concat());

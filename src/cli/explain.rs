@@ -11,7 +11,7 @@ use crate::error::{Error, ExitCode};
 use crate::infiniti::contract::USERNAME;
 use crate::infiniti::patron::Rejection;
 use crate::infiniti::value::RowPlace;
-use crate::mapping::{Check, Hold, Mapping, StateLocation, ValueRule, nearest};
+use crate::mapping::{Check, Hold, Mapping, Part, StateLocation, ValueRule, nearest};
 use crate::state::layer::compare_keys;
 use crate::state::{Identity, State};
 use crate::sync::expect::{self, Judged, Outcome, Verdict};
@@ -82,7 +82,7 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
     output.mapping_warnings(&mapping)?;
     let (asked, sought) = sought(&args, &mapping)?;
     let asked_state = args.state.state.as_deref().map(location).transpose()?;
-    mapping.resolve()?;
+    mapping.resolve(if asked_state.is_some() { &[Part::Source] } else { &[Part::Source, Part::State] })?;
     let now = Timestamp::now();
     // Before the query, as in a push: a state that cannot be read must not cost the SIS a scan.
     let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };

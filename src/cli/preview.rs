@@ -14,7 +14,7 @@ use crate::infiniti::contract::{Header, HeaderSet, Kind, USERNAME, USERS};
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
 use crate::infiniti::value::{RowPlace, Rule, canonical};
-use crate::mapping::{Mapping, nearest};
+use crate::mapping::{Mapping, Part, nearest};
 use crate::ops;
 use crate::state::layer::compare_keys;
 use crate::sync::{self, ExtractError, Progress, Wanted};
@@ -59,7 +59,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     let place = place(&args)?;
     let mut mapping = Mapping::load(&args.mapping)?;
     output.mapping_warnings(&mapping)?;
-    mapping.resolve()?;
+    mapping.resolve(&[Part::Source])?;
     if let Some(path) = place.file {
         // A folder that is not there must not cost the SIS a scan.
         ops::try_private(path).map_err(|source| Error::File { action: "write", path: path.to_owned(), source })?;

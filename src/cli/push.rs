@@ -12,7 +12,7 @@ use super::output::Output;
 use super::state::location;
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::Target;
-use crate::mapping::{self, Hold, Mapping, Mode, StateLocation};
+use crate::mapping::{self, Hold, Mapping, Mode, Part, StateLocation};
 use crate::state::{Identity, Run as RunRecord, State};
 use crate::sync::plan::Renames;
 use crate::sync::{self, Asked, Extraction, Interrupt, Known, Plan, Progress, Report, Wanted, expect};
@@ -209,7 +209,7 @@ async fn attempt(path: &Path, task: &Task, output: &mut Output, name: &mut Optio
         tracing::info!(mapping = mapping.name, until = %hold.until, reason = hold.reason, "on hold");
         return Ok(Done::Held(hold.clone()));
     }
-    mapping.resolve()?;
+    mapping.resolve(&Part::ALL)?;
     // Before the first query: a target that cannot be set up must not cost the SIS a scan.
     let target = Target::new(&mapping.target)?;
     let location = task.state.as_ref().unwrap_or(&mapping.state);

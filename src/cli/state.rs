@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{StateArg, StateArgs, StateCommand};
 use super::output::Output;
 use crate::error::{Error, ExitCode};
-use crate::mapping::{Mapping, StateLocation};
+use crate::mapping::{Mapping, Part, StateLocation};
 use crate::state::{Identity, State};
 
 /// The place that is named on the command line.
@@ -60,10 +60,12 @@ async fn open(path: &Path, asked: &StateArg) -> Result<State, Error> {
 }
 
 fn book(path: &Path, asked: &StateArg) -> Result<(StateLocation, Identity), Error> {
-    let mapping = Mapping::load(path)?;
-    let location = match &asked.state {
-        Some(text) => location(text)?,
-        None => mapping.resolved_state()?,
+    let mut mapping = Mapping::load(path)?;
+    let location = if let Some(text) = &asked.state {
+        location(text)?
+    } else {
+        mapping.resolve(&[Part::State])?;
+        mapping.state
     };
     Ok((location, Identity { mapping: mapping.name, target: mapping.target.url.to_string() }))
 }

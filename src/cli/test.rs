@@ -11,7 +11,7 @@ use super::output::Output;
 use super::state::location;
 use crate::error::{Error, ExitCode};
 use crate::infiniti::patron::ExtractCount;
-use crate::mapping::{self, Check, Mapping, StateLocation, ValueRule};
+use crate::mapping::{self, Check, Mapping, Part, StateLocation, ValueRule};
 use crate::state::{Identity, State};
 use crate::sync::expect::{self, Outcome, Verdict};
 use crate::sync::{self, Known, Progress, Wanted};
@@ -83,8 +83,10 @@ async fn test(
     let mut mapping = Mapping::load(path)?;
     *name = Some(mapping.name.clone());
     output.mapping_warnings(&mapping)?;
-    mapping.resolve()?;
-    let known = known(&mapping, asked).await?;
+    let compares = |check: &Check| matches!(check, Check::Values { rule: ValueRule::NoNewValues, .. });
+    let needs_state = mapping.expect.iter().any(|expectation| compares(&expectation.check));
+    mapping.resolve(if needs_state && asked.is_none() { &[Part::Source, Part::State] } else { &[Part::Source] })?;
+    let known = if needs_state { known(&mapping, asked).await? } else { Known::nothing() };
     let mapping = Arc::new(mapping);
     let progress = Arc::new(Progress::default());
     let shown = output.progress(&progress);
@@ -101,17 +103,14 @@ async fn test(
     })
 }
 
-/// What earlier pushes left, if an expectation asks for it.
+/// What earlier pushes left.
 async fn known(mapping: &Mapping, asked: Option<&StateLocation>) -> Result<Known, Error> {
     let mut known = Known::nothing();
-    let compares = |check: &Check| matches!(check, Check::Values { rule: ValueRule::NoNewValues, .. });
-    if mapping.expect.iter().any(|expectation| compares(&expectation.check)) {
-        let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
-        if let Some(state) = State::look(asked.unwrap_or(&mapping.state), &identity).await? {
-            known.facts = state.facts().clone();
-            known.key = state.key();
-            state.close().await;
-        }
+    let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
+    if let Some(state) = State::look(asked.unwrap_or(&mapping.state), &identity).await? {
+        known.facts = state.facts().clone();
+        known.key = state.key();
+        state.close().await;
     }
     Ok(known)
 }

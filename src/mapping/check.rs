@@ -22,7 +22,7 @@ use section::{Field, Section};
 use super::code::Code;
 use super::diagnostic::Finding;
 use super::keys;
-use super::load;
+use super::load::{self, Part};
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
@@ -42,7 +42,7 @@ pub(super) struct Checked {
     pub(super) state: StateLocation,
     pub(super) limits: Limits,
     pub(super) expect: Vec<Expectation>,
-    pub(super) references: Vec<(Reference, Range<usize>)>,
+    pub(super) references: Vec<(Reference, Part, Range<usize>)>,
     pub(super) source_span: Range<usize>,
     pub(super) target_span: Range<usize>,
     pub(super) proxy_span: Option<Range<usize>>,
@@ -63,7 +63,7 @@ struct Checker<'t> {
     /// The mapping's folder.
     folder: PathBuf,
     findings: Vec<Finding>,
-    references: Vec<(Reference, Range<usize>)>,
+    references: Vec<(Reference, Part, Range<usize>)>,
     /// The source's engine, once its address is understood.
     engine: Option<Engine>,
 }
@@ -282,10 +282,10 @@ impl Checker<'_> {
     }
 
     fn warn_literal_password(&mut self, field: &Field<'_>) {
-        let name = match field.path.split('.').next() {
-            Some("source") => "SIS_PASSWORD",
-            Some("state") => "STATE_PASSWORD",
-            _ => "INFINITI_PASSWORD",
+        let name = match Part::of(&field.path) {
+            Part::Source => "SIS_PASSWORD",
+            Part::State => "STATE_PASSWORD",
+            Part::Target => "INFINITI_PASSWORD",
         };
         self.report(
             Finding::warning(

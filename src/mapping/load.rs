@@ -14,17 +14,44 @@ use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
 use crate::error::Hint;
 use crate::source::Connection;
 
-/// The references of a mapping that are not replaced yet, with their places.
+/// A part of a mapping whose secrets are looked up when somebody works with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// `source`.
+    Source,
+    /// `target`.
+    Target,
+    /// `state`.
+    State,
+}
+
+impl Part {
+    /// All of them, as a push needs them.
+    pub const ALL: [Self; 3] = [Self::Source, Self::Target, Self::State];
+
+    /// The part that a key belongs to, by its path (`source.url`).
+    pub(super) fn of(path: &str) -> Self {
+        match path.split('.').next() {
+            Some("source") => Self::Source,
+            Some("state") => Self::State,
+            _ => Self::Target,
+        }
+    }
+}
+
+/// The references of a mapping, with their places.
 #[derive(Clone, Debug)]
 pub(super) struct Unresolved {
-    pub(super) references: Vec<(Reference, Place)>,
+    /// The parts whose references are not replaced yet.
+    parts: Vec<Part>,
+    references: Vec<(Reference, Part, Place)>,
     /// Where `source` and `target` stand.
-    pub(super) source: Place,
-    pub(super) target: Place,
+    source: Place,
+    target: Place,
     /// Where the proxy stands, if it is in the file.
-    pub(super) proxy: Option<Place>,
+    proxy: Option<Place>,
     /// Where the state's place stands, if it is in the file.
-    pub(super) state: Option<Place>,
+    state: Option<Place>,
 }
 
 impl Mapping {
@@ -81,7 +108,12 @@ impl Mapping {
         let Some(checked) = checked.filter(|_| is_valid) else { return Err(invalid(problems)) };
         let place = |span: &std::ops::Range<usize>| source_text.place(span);
         let unresolved = Unresolved {
-            references: checked.references.iter().map(|(reference, span)| (reference.clone(), place(span))).collect(),
+            parts: Part::ALL.to_vec(),
+            references: checked
+                .references
+                .iter()
+                .map(|(reference, part, span)| (reference.clone(), *part, place(span)))
+                .collect(),
             source: place(&checked.source_span),
             target: place(&checked.target_span),
             proxy: checked.proxy_span.as_ref().map(place),
@@ -101,42 +133,45 @@ impl Mapping {
             limits: checked.limits,
             expect: checked.expect,
             warnings: problems,
-            unresolved: Some(unresolved),
+            unresolved,
         })
     }
 
-    /// Replaces the references to secrets in `source`, `target` and `state` by the secrets, and makes relative paths
-    /// there start from the mapping's folder. Does nothing the second time.
+    /// Replaces the references to secrets in these parts by the secrets, and makes relative paths there start from the
+    /// mapping's folder. The other parts stay as written: who only reads the SIS needs no password of Infiniti's. Does
+    /// nothing with a part that was resolved before.
     ///
     /// # Errors
-    /// With every secret that is missing, each at its place; the mapping is then as before.
-    pub fn resolve(&mut self) -> Result<(), MappingError> {
-        self.resolve_with(&secret::environment)
-    }
-
-    /// Where the state is, with the references of `state` alone replaced: who looks at the state needs neither the
-    /// source's secrets nor the target's.
-    ///
-    /// # Errors
-    /// With the first secret that is missing, at the place of `state`.
-    pub fn resolved_state(&self) -> Result<StateLocation, MappingError> {
-        let Some(place) = self.unresolved.as_ref().and_then(|unresolved| unresolved.state.as_ref()) else {
-            return Ok(self.state.clone());
-        };
+    /// With every secret of these parts that is missing, each at its place; the mapping is then as before.
+    pub fn resolve(&mut self, parts: &[Part]) -> Result<(), MappingError> {
+        let parts: Vec<Part> = self.unresolved.parts.iter().filter(|part| parts.contains(part)).copied().collect();
         let folder = folder_of(&self.path);
         let mut secrets = Secrets::new(&folder, &secret::environment);
-        self.state
-            .expanded(&mut secrets, &folder)
-            .map_err(|fault| MappingError::Invalid { path: self.path.clone(), problems: vec![problem(place, fault)] })
+        let mut problems = Vec::new();
+        for (reference, part, place) in &self.unresolved.references {
+            if parts.contains(part)
+                && let Err(fault) = secrets.get(reference)
+            {
+                problems.push(problem(place, fault));
+            }
+        }
+        // One unreadable `.env` is one problem, however many secrets should come from it.
+        problems.dedup_by(|next, previous| next.message == previous.message && next.message.contains(".env`"));
+        let resolved = if problems.is_empty() { self.resolved(&parts, &mut secrets, &folder) } else { Err(problems) };
+        (self.source, self.target, self.state) =
+            resolved.map_err(|problems| MappingError::Invalid { path: self.path.clone(), problems })?;
+        self.unresolved.parts.retain(|part| !parts.contains(part));
+        Ok(())
     }
 
-    /// The references to secrets, each once, as they are written (`${NAME}`), and where each is found, if it is. Nothing
-    /// once they are replaced.
+    /// The references that are not replaced yet, each once, as they are written (`${NAME}`), and where each is found, if
+    /// it is.
     pub fn references(&self) -> Vec<(String, Option<Origin>)> {
         let folder = folder_of(&self.path);
         let secrets = Secrets::new(&folder, &secret::environment);
         let mut found: Vec<(String, Option<Origin>)> = Vec::new();
-        for (reference, _) in self.unresolved.iter().flat_map(|unresolved| &unresolved.references) {
+        let Unresolved { parts, references, .. } = &self.unresolved;
+        for (reference, _, _) in references.iter().filter(|(_, part, _)| parts.contains(part)) {
             let written = reference.to_string();
             if found.iter().all(|(known, _)| *known != written) {
                 found.push((written, secrets.origin(reference)));
@@ -145,53 +180,38 @@ impl Mapping {
         found
     }
 
-    fn resolve_with(&mut self, environment: &dyn Fn(&str) -> Option<String>) -> Result<(), MappingError> {
-        let Some(unresolved) = &self.unresolved else { return Ok(()) };
-        let folder = folder_of(&self.path);
-        let mut secrets = Secrets::new(&folder, environment);
-        let mut problems = Vec::new();
-        for (reference, place) in &unresolved.references {
-            if let Err(fault) = secrets.get(reference) {
-                problems.push(problem(place, fault));
-            }
-        }
-        // One unreadable `.env` is one problem, however many secrets should come from it.
-        problems.dedup_by(|next, previous| next.message == previous.message && next.message.contains(".env`"));
-        let mut source = self.source.clone();
-        let mut target = self.target.clone();
-        if problems.is_empty()
-            && let Err(fault) = resolve_source(&mut source, &mut secrets, &folder)
-        {
-            problems.push(problem(&unresolved.source, fault));
-        }
-        if problems.is_empty() {
-            if let Err(fault) = resolve_target(&mut target, &mut secrets, &folder) {
-                problems.push(problem(&unresolved.target, fault));
-            }
-            if let (Proxy::Url(url), Some(place)) = (&target.proxy, &unresolved.proxy) {
-                match expand_secret(url, &mut secrets)
-                    .and_then(|url| check::proxy_address(url.expose_secret()).map(|()| url))
-                {
-                    Ok(url) => target.proxy = Proxy::Url(url),
-                    Err(fault) => problems.push(problem(place, fault)),
+    /// Source, target and state with the references of these parts replaced, or the first problem.
+    fn resolved(
+        &self,
+        parts: &[Part],
+        secrets: &mut Secrets<'_>,
+        folder: &Path,
+    ) -> Result<(Connection, TargetSettings, StateLocation), Vec<Problem>> {
+        let places = &self.unresolved;
+        let failed = |place: &Place, fault| vec![problem(place, fault)];
+        let (mut source, mut target, mut state) = (self.source.clone(), self.target.clone(), self.state.clone());
+        for part in parts {
+            match part {
+                Part::Source => {
+                    resolve_source(&mut source, secrets, folder).map_err(|fault| failed(&places.source, fault))?;
+                }
+                Part::Target => {
+                    resolve_target(&mut target, secrets, folder).map_err(|fault| failed(&places.target, fault))?;
+                    if let (Proxy::Url(url), Some(place)) = (&target.proxy, &places.proxy) {
+                        let url = expand_secret(url, secrets)
+                            .and_then(|url| check::proxy_address(url.expose_secret()).map(|()| url))
+                            .map_err(|fault| failed(place, fault))?;
+                        target.proxy = Proxy::Url(url);
+                    }
+                }
+                Part::State => {
+                    if let Some(place) = &places.state {
+                        state = state.expanded(secrets, folder).map_err(|fault| failed(place, fault))?;
+                    }
                 }
             }
         }
-        let mut state = self.state.clone();
-        if let (true, Some(place)) = (problems.is_empty(), &unresolved.state) {
-            match state.expanded(&mut secrets, &folder) {
-                Ok(expanded) => state = expanded,
-                Err(fault) => problems.push(problem(place, fault)),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(MappingError::Invalid { path: self.path.clone(), problems });
-        }
-        self.source = source;
-        self.target = target;
-        self.state = state;
-        self.unresolved = None;
-        Ok(())
+        Ok((source, target, state))
     }
 }
 

@@ -37,7 +37,7 @@ pub use diagnostic::{MappingError, Problem, Severity};
 pub(crate) use dotenv::{line as secret_line, names as secret_names};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub use keys::nearest;
-pub use load::find;
+pub use load::{Part, find};
 pub(crate) use load::resolve_new_source;
 pub use lookup::Lookup;
 pub use secret::Origin;
@@ -81,8 +81,8 @@ pub struct Mapping {
     pub expect: Vec<Expectation>,
     /// What is allowed but looks wrong.
     pub warnings: Vec<Problem>,
-    /// What [`Mapping::resolve`] has to do; nothing once it is done.
-    unresolved: Option<load::Unresolved>,
+    /// What [`Mapping::resolve`] has yet to do.
+    unresolved: load::Unresolved,
 }
 
 impl Mapping {

@@ -8,12 +8,12 @@ use jiff::civil::Date;
 
 use super::Checker;
 use super::section::{Field, Section};
-use crate::mapping::Limit;
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys::{self, Kind};
 use crate::mapping::secret;
 use crate::mapping::yaml::{Content, Node, Style};
+use crate::mapping::{Limit, Part};
 
 impl Checker<'_> {
     /// A text as written. Control characters, which a path in double quotes gets by accident, are an error.
@@ -72,7 +72,7 @@ impl Checker<'_> {
     pub(super) fn secret<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
         let text = self.text(field)?;
         self.warn_cut_by_comment(field);
-        self.note_references(text, &field.node.span)?;
+        self.note_references(text, field)?;
         Some(text)
     }
 
@@ -95,10 +95,12 @@ impl Checker<'_> {
         }
     }
 
-    fn note_references(&mut self, text: &str, span: &Range<usize>) -> Option<()> {
+    fn note_references(&mut self, text: &str, field: &Field<'_>) -> Option<()> {
+        let span = &field.node.span;
         match secret::pieces(text) {
             Ok(_) => {
-                self.references.extend(secret::references(text).map(|reference| (reference, span.clone())));
+                let part = Part::of(&field.path);
+                self.references.extend(secret::references(text).map(|reference| (reference, part, span.clone())));
                 Some(())
             }
             Err(fault) => {

@@ -13,7 +13,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 pub use names::Names;
 
-use crate::mapping::{Mapping, StateLocation, shareable};
+use crate::mapping::{Mapping, Part, StateLocation, shareable};
 use crate::state::{Identity, Run, State};
 
 /// The last runs that are told.
@@ -65,11 +65,11 @@ pub async fn collect(
     // Wherever they stand, since it is known that they are patrons.
     let mapping = shared.map(|shared| collected.names.hide(&shared.text));
     let mut queries = Vec::new();
-    if let Ok(mapping) = Mapping::load(path) {
+    if let Ok(mut mapping) = Mapping::load(path) {
         for extract in &mapping.users {
             queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
         }
-        let known = async { if has_state { known(&mapping, asked).await } else { None } };
+        let known = async { if has_state { known(&mut mapping, asked).await } else { None } };
         match tokio::time::timeout(LIMIT, known).await.ok().flatten() {
             Some((runs, usernames)) => {
                 collected.runs = runs;
@@ -92,8 +92,13 @@ pub async fn collect(
 }
 
 /// The last runs and all usernames; `None` if the state cannot be read.
-async fn known(mapping: &Mapping, asked: Option<&StateLocation>) -> Option<(Vec<Value>, Vec<String>)> {
-    let location = asked.cloned().map_or_else(|| mapping.resolved_state(), Ok).ok()?;
+async fn known(mapping: &mut Mapping, asked: Option<&StateLocation>) -> Option<(Vec<Value>, Vec<String>)> {
+    let location = if let Some(location) = asked {
+        location.clone()
+    } else {
+        mapping.resolve(&[Part::State]).ok()?;
+        mapping.state.clone()
+    };
     let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
     let Some(mut state) = State::look(&location, &identity).await.ok()? else { return Some((Vec::new(), Vec::new())) };
     let runs = state.runs(RUNS_MAX).await.ok()?.iter().map(run_object).collect();

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::error::{ExitCode, Hint};
 use crate::infiniti::TargetError;
 use crate::infiniti::client::Way;
-use crate::mapping::{Mapping, MappingError, Origin, Problem, StateLocation};
+use crate::mapping::{Mapping, MappingError, Origin, Part, Problem, StateLocation};
 use crate::source::SourceError;
 use crate::state::StateError;
 use crate::sync::ExtractError;
@@ -424,8 +424,11 @@ pub async fn examine(
     let started = Instant::now();
     let references = mapping.references();
     // Before the others: whoever only looks at the state needs no other secret.
-    let location = asked.state.clone().map_or_else(|| mapping.resolved_state(), Ok);
-    let resolved = mapping.resolve();
+    let location = match &asked.state {
+        Some(location) => Some(location.clone()),
+        None => mapping.resolve(&[Part::State]).is_ok().then(|| mapping.state.clone()),
+    };
+    let resolved = mapping.resolve(&Part::ALL);
     let has_secrets = resolved.is_ok();
     match resolved {
         Ok(()) => report.done(Kind::Secrets, started, Finding::Secrets(references)),
@@ -433,6 +436,6 @@ pub async fn examine(
     }
     source::examine(&mapping, has_secrets, &mut report).await;
     target::examine(&mapping, has_secrets, asked.post_empty, &mut report).await;
-    state::examine(&mapping, location.ok(), &mut report).await;
+    state::examine(&mapping, location, &mut report).await;
     report.steps
 }
