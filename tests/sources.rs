@@ -318,6 +318,17 @@ fn sqlite_names_the_cell_that_is_not_text() {
     assert_eq!(error.to_string(), "column `name`, row 2: the text is not valid UTF-8");
 }
 
+/// Regression: SQLite takes a name in double quotes that it does not know for a text.
+#[test]
+fn sqlite_takes_no_column_that_is_written_wrongly_for_a_text() {
+    let server = SqliteServer::get("").unwrap();
+    server.execute("CREATE TABLE t (\"form class\" text); INSERT INTO t VALUES ('7A')");
+    assert_eq!(suite::read(&server, "SELECT \"form class\" AS a FROM t").unwrap(), [["7A"]]);
+    let error = suite::read(&server, "SELECT 1 AS a,\n  \"form clas\" AS b FROM t").unwrap_err();
+    assert!(matches!(&error, SourceError::Query { line: Some(2), .. }), "{error:?}");
+    assert!(error.to_string().contains("no such column: \"form clas\""), "{error}");
+}
+
 #[test]
 fn csv_refuses_what_sql_makes_binary_and_keeps_its_files() {
     let server = CsvServer::get("").unwrap();

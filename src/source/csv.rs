@@ -14,13 +14,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::BoxFuture;
 use rusqlite::Connection as Database;
-use rusqlite::config::DbConfig;
 
 use self::encoding::Decoded;
 use self::records::{Fault, Record, Records};
 use super::connection::{DELIMITERS, nearest};
 use super::row::RowSink;
-use super::sqlite::{Sqlite, within_limit};
+use super::sqlite::{Sqlite, restrict, within_limit};
 use super::{Connection, CsvFormat, Source, SourceError};
 
 /// A session with a folder of CSV files.
@@ -75,9 +74,7 @@ impl Csv {
         }
         let open = || {
             let database = Database::open_in_memory()?;
-            // Else a column that is written wrongly in double quotes would be that text, in every row.
-            database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
-            database.pragma_update(None, "query_only", true)?;
+            restrict(&database)?;
             Ok(database)
         };
         let connection = open().map_err(|error: rusqlite::Error| SourceError::Other { message: error.to_string() })?;

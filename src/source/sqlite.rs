@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, InterruptHandle, OpenFlags};
 
@@ -30,7 +31,7 @@ impl Sqlite {
         let open = || {
             let connection = rusqlite::Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(Duration::from_secs(10))?;
-            connection.pragma_update(None, "query_only", true)?;
+            restrict(&connection)?;
             // One read transaction for all extracts: a nightly job that writes in between is not seen by half.
             connection.execute_batch("BEGIN")?;
             Ok(connection)
@@ -87,6 +88,13 @@ impl Source for Sqlite {
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move { drop(self) })
     }
+}
+
+/// Makes a connection one that only reads, and in which double quotes hold names alone: SQLite would take a column that is
+/// written wrongly in them for that text, the same in every row.
+pub(super) fn restrict(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    connection.pragma_update(None, "query_only", true)
 }
 
 /// Does work that is interrupted when the time limit is reached.
