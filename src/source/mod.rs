@@ -18,6 +18,7 @@ pub mod catalogue;
 mod connection;
 mod csv;
 mod error;
+mod failure;
 mod format;
 mod guard;
 mod issuer;

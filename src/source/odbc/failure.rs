@@ -8,37 +8,14 @@ use odbc_api::handles::Record;
 use secrecy::ExposeSecret as _;
 
 use crate::source::error::without_values;
-use crate::source::row::Stopped;
-use crate::source::{Connection, SourceError};
+use crate::source::{Connection, SourceError, failure};
 
 /// Why reading ended early.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The sink wants no more rows.
-    Stopped,
-    /// The time limit was reached.
-    Timeout,
-    /// The driver or its manager failed.
-    Driver(Error),
-    /// It is clear already.
-    Source(SourceError),
-}
+pub(super) type Failure = failure::Failure<Error>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Driver(error)
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Self::Source(error)
-    }
-}
-
-impl From<Stopped> for Failure {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
     }
 }
 
@@ -105,12 +82,9 @@ const NO_DRIVER: &str = "is the name right, and is the driver installed, for 64 
 
 /// An error of a query. `rows` of the extract had come.
 pub(super) fn explain(failure: Failure, query: &str, database: &str, limit: Duration, rows: u64) -> SourceError {
-    let error = match failure {
-        Failure::Source(error) => return error,
-        Failure::Timeout => return SourceError::Timeout { limit },
-        // Handled before; said in some way all the same.
-        Failure::Stopped => return SourceError::Other { message: "the reading side stopped".to_owned() },
-        Failure::Driver(error) => error,
+    let error = match failure.into_driver(limit) {
+        Ok(error) => error,
+        Err(clear) => return clear,
     };
     let message = message(&error, query);
     match state(&error) {

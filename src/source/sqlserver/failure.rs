@@ -4,38 +4,15 @@
 use std::time::Duration;
 
 use crate::source::error::without_values;
-use crate::source::row::Stopped;
-use crate::source::{Connection, Encryption, SourceError};
+use crate::source::{Connection, Encryption, SourceError, failure};
 use tiberius::error::{Error, IoErrorKind, TokenError};
 
 /// Why work on a session ended early.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The sink wants no more rows.
-    Stopped,
-    /// The time limit was reached.
-    Timeout,
-    /// The server or the driver failed.
-    Driver(Error),
-    /// It is clear already.
-    Source(SourceError),
-}
+pub(super) type Failure = failure::Failure<Error>;
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Driver(error)
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        Self::Source(error)
-    }
-}
-
-impl From<Stopped> for Failure {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
     }
 }
 
@@ -48,16 +25,12 @@ impl Failure {
 
     /// The error that people see. `rows` of the extract had come.
     pub(super) fn explain(self, query: &str, database: &str, limit: Duration, rows: u64) -> SourceError {
-        match self {
-            Self::Source(error) => error,
-            Self::Timeout | Self::Driver(Error::Io { kind: IoErrorKind::TimedOut, .. }) => {
-                SourceError::Timeout { limit }
-            }
-            Self::Driver(Error::Server(error)) => explain_server(&error, query, database, rows),
-            Self::Driver(Error::Io { message, .. }) => SourceError::ConnectionLost { rows, message },
-            Self::Driver(error) => SourceError::Other { message: error.to_string() },
-            // Handled before; said in some way all the same.
-            Self::Stopped => SourceError::Other { message: "the reading side stopped".to_owned() },
+        match self.into_driver(limit) {
+            Err(clear) => clear,
+            Ok(Error::Io { kind: IoErrorKind::TimedOut, .. }) => SourceError::Timeout { limit },
+            Ok(Error::Server(error)) => explain_server(&error, query, database, rows),
+            Ok(Error::Io { message, .. }) => SourceError::ConnectionLost { rows, message },
+            Ok(error) => SourceError::Other { message: error.to_string() },
         }
     }
 }
