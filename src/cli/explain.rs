@@ -15,7 +15,7 @@ use crate::mapping::{Check, Hold, Mapping, Part, StateLocation, ValueRule, neare
 use crate::state::layer::compare_keys;
 use crate::state::{Identity, State};
 use crate::sync::expect::{self, Judged, Outcome, Verdict};
-use crate::sync::plan::{Leaver, Prospect, Wait};
+use crate::sync::plan::{Leaver, Prospect};
 use crate::sync::{self, Asked, Found, Known, Match, Plan, Progress, Search, Sought, Times};
 
 /// A patron's row, and everything that is known of it.
@@ -63,11 +63,6 @@ impl Absent<'_> {
     /// The patron as a leaver.
     pub(super) fn leaver(&self) -> Option<&Leaver> {
         self.plan.leavers.iter().find(|leaver| compare_keys(&leaver.username, self.asked).is_eq())
-    }
-
-    /// Why the leaver is not deactivated now.
-    pub(super) fn wait(&self) -> Option<&Wait> {
-        self.plan.wait.as_ref()
     }
 }
 

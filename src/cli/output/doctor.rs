@@ -14,7 +14,7 @@ use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::client::Way;
 use crate::mapping::{MappingError, Origin, Problem, Severity};
 use crate::ops::doctor::bundle::Collected;
-use crate::ops::doctor::{CLOCK_MAX_S, DAYS_LEFT_MIN, Failure, Finding, Kind, Outcome, Step, Trust};
+use crate::ops::doctor::{CLOCK_MAX_S, DAYS_LEFT_MIN, Failure, Finding, Kind, Outcome, Part, Step, Trust};
 use crate::sync::{ExtractError, missing_columns};
 use crate::tls::Certificate;
 
@@ -160,15 +160,6 @@ pub(in crate::cli) struct Told<W> {
 /// What a step can come to.
 const OUTCOMES: [&str; 4] = ["ok", "warning", "failed", "skipped"];
 
-/// A part of the steps, which gets a line of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Mapping,
-    Source,
-    Target,
-    State,
-}
-
 impl<W: Write> Told<W> {
     fn new(out: Option<W>, examined: &Examined) -> Self {
         let mut told = Self {
@@ -193,7 +184,7 @@ impl<W: Write> Told<W> {
         for (word, count) in OUTCOMES.iter().zip(&mut self.counts) {
             *count += u64::from(*word == outcome);
         }
-        let part = part(&step.kind);
+        let part = step.kind.part();
         if part != self.part {
             self.write_skipped();
             self.part = part;
@@ -287,26 +278,6 @@ fn outcome_word(step: &Step) -> &'static str {
         Outcome::Done(_) => "ok",
         Outcome::Failed { .. } => "failed",
         Outcome::Skipped { .. } | Outcome::NotAsked => "skipped",
-    }
-}
-
-fn part(kind: &Kind) -> Part {
-    match kind {
-        Kind::Mapping | Kind::Secrets => Part::Mapping,
-        Kind::SourceName
-        | Kind::SourceBrowser
-        | Kind::SourcePort
-        | Kind::SourceTls
-        | Kind::SourceLogin
-        | Kind::SourceVersion
-        | Kind::SourceEncoding
-        | Kind::SourceWriting
-        | Kind::SourceClock
-        | Kind::Extract(_) => Part::Source,
-        Kind::TargetProxy | Kind::TargetName | Kind::TargetTls | Kind::TargetAnswer | Kind::TargetCredentials => {
-            Part::Target
-        }
-        Kind::StateFolder | Kind::StateRoom | Kind::State | Kind::StateLock | Kind::StateDoubt => Part::State,
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::expect::{verdict_text, verdicts};
-use super::plan::{names, reason_words, scope, stage_words};
+use super::plan::{names, reason_words, scope, stage_words, wait_text};
 use super::preview::MASK;
 use super::result::hold_text;
 use super::state::{Patron, patron_object};
@@ -18,8 +18,8 @@ use crate::infiniti::trace::{HeaderTrace, Stage, Traced};
 use crate::infiniti::value::RowPlace;
 use crate::mapping::{Extract, Input, Mapping, Rule};
 use crate::sync::expect::Outcome;
-use crate::sync::plan::{Prospect, Wait};
-use crate::sync::{Match, Reason, Scope, Why};
+use crate::sync::plan::Prospect;
+use crate::sync::{Match, Reason, Scope};
 
 impl Output {
     /// A patron, for people.
@@ -284,6 +284,11 @@ fn fate(trace: &HeaderTrace, explained: &Explained<'_>) -> Fate {
     }
 }
 
+/// The value, unless it is a password.
+fn shown(value: &str, is_secret: bool) -> &str {
+    if is_secret && !value.trim().is_empty() { MASK } else { value }
+}
+
 /// With its blanks to be seen. Of an essay that strayed into a column the start is enough.
 fn quoted(value: &str, is_secret: bool) -> String {
     const CHARS_MAX: usize = 200;
@@ -387,15 +392,8 @@ fn write_absent(out: &mut impl Write, absent: &Absent<'_>) -> io::Result<()> {
             name(rename.header)
         )?;
     }
-    match absent.wait() {
-        Some(Wait::EmptyExtract(extract)) => {
-            writeln!(out, "            nobody is deactivated now, since extract `{extract}` gave no rows")
-        }
-        Some(Wait::NamelessRows(count)) => writeln!(
-            out,
-            "            nobody is deactivated now, since {} without a username may be theirs",
-            counted(*count, "rejected row")
-        ),
+    match &absent.plan.wait {
+        Some(wait) => writeln!(out, "            {}", wait_text(wait)),
         None => Ok(()),
     }
 }
@@ -414,9 +412,6 @@ fn explained_object(explained: &Explained<'_>) -> Value {
     let Explained { mapping, search, found, .. } = explained;
     let extract = mapping.users.get(usize::from(found.row.place.extract));
     let secret = extract.map(secret_columns).unwrap_or_default();
-    let shown = |value: &str, is_secret: bool| {
-        if is_secret && !value.trim().is_empty() { MASK.to_owned() } else { value.to_owned() }
-    };
     let columns: Vec<Value> = found
         .columns
         .iter()
@@ -469,13 +464,7 @@ fn explained_object(explained: &Explained<'_>) -> Value {
         "hold": explained.hold.map(as_json::hold_object),
         "push": explained.prospect.as_ref().map(|prospect| json!({
             "mode": if prospect.scope == Scope::Delta { "delta" } else { "full" },
-            "full_since": match prospect.scope {
-                Scope::Delta => None,
-                Scope::Full(Why::Asked) => Some("asked"),
-                Scope::Full(Why::First) => Some("first"),
-                Scope::Full(Why::Due) => Some("due"),
-                Scope::Full(Why::MappingChanged) => Some("mapping_changed"),
-            },
+            "full_since": as_json::full_since(prospect.scope),
             "sends": prospect.change.is_some() && prospect.rename.is_none(),
             "reason": prospect.change.map_or("unchanged", |change| change.reason.code()),
             "changed": names(prospect.change.map(|change| change.headers).unwrap_or_default()),
@@ -492,11 +481,10 @@ fn explained_object(explained: &Explained<'_>) -> Value {
 
 fn header_object(trace: &HeaderTrace, rule: &Rule, explained: &Explained<'_>) -> Value {
     let is_secret = USERS.rule(trace.header).kind == Kind::Password;
-    let shown = |value: &str| if is_secret && !value.trim().is_empty() { MASK.to_owned() } else { value.to_owned() };
     let steps: Vec<Value> = trace
         .steps
         .iter()
-        .map(|(stage, value)| json!({ "step": stage_text(*stage, rule, is_secret), "value": shown(value) }))
+        .map(|(stage, value)| json!({ "step": stage_text(*stage, rule, is_secret), "value": shown(value, is_secret) }))
         .collect();
     let mut object = Map::new();
     object.insert("header".into(), name(trace.header).into());
@@ -509,7 +497,7 @@ fn header_object(trace: &HeaderTrace, rule: &Rule, explained: &Explained<'_>) ->
         }
         Traced::LeftOut => ("blank", Value::Null),
         Traced::SentBlank => (fate(trace, explained).code(), "".into()),
-        Traced::Sent(value) => (fate(trace, explained).code(), shown(value).into()),
+        Traced::Sent(value) => (fate(trace, explained).code(), shown(value, is_secret).into()),
     };
     object.insert("result".into(), result.into());
     object.insert("value".into(), value);

@@ -173,13 +173,6 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
 }
 
 fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
-    let why = match plan.scope {
-        Scope::Delta => None,
-        Scope::Full(Why::Asked) => Some("asked"),
-        Scope::Full(Why::First) => Some("first"),
-        Scope::Full(Why::Due) => Some("due"),
-        Scope::Full(Why::MappingChanged) => Some("mapping_changed"),
-    };
     let counts: Map<String, Value> = Reason::ALL
         .iter()
         .map(|reason| (reason.code().to_owned(), plan.of_reason(*reason).count().into()))
@@ -234,7 +227,7 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
     json!({
         "id": plan.id.to_string(),
         "mode": if plan.scope == Scope::Delta { "delta" } else { "full" },
-        "full_since": why,
+        "full_since": full_since(plan.scope),
         "counts": counts,
         "changes": changes,
         "leavers": leavers,
@@ -242,6 +235,17 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
         "returned": plan.returned.iter().map(|patron| plan.patrons.key(*patron)).collect::<Vec<_>>(),
         "new_form_classes": plan.form_classes,
     })
+}
+
+/// Why everybody is sent.
+pub(super) fn full_since(scope: Scope) -> Option<&'static str> {
+    match scope {
+        Scope::Delta => None,
+        Scope::Full(Why::Asked) => Some("asked"),
+        Scope::Full(Why::First) => Some("first"),
+        Scope::Full(Why::Due) => Some("due"),
+        Scope::Full(Why::MappingChanged) => Some("mapping_changed"),
+    }
 }
 
 pub(super) fn extracts(extracts: &[ExtractCount]) -> Value {

@@ -138,15 +138,19 @@ fn write_leavers(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
         listed(&usernames)
     )?;
     match &plan.wait {
-        Some(Wait::EmptyExtract(extract)) => {
-            writeln!(out, "    nobody is deactivated now, since extract `{extract}` gave no rows")
-        }
-        Some(Wait::NamelessRows(count)) => writeln!(
-            out,
-            "    nobody is deactivated now, since {} without a username may be theirs",
+        Some(wait) => writeln!(out, "    {}", wait_text(wait)),
+        None => Ok(()),
+    }
+}
+
+/// Why no leaver is deactivated now.
+pub(super) fn wait_text(wait: &Wait) -> String {
+    match wait {
+        Wait::EmptyExtract(extract) => format!("nobody is deactivated now, since extract `{extract}` gave no rows"),
+        Wait::NamelessRows(count) => format!(
+            "nobody is deactivated now, since {} without a username may be theirs",
             counted(*count, "rejected row")
         ),
-        None => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::error::{ExitCode, Hint};
 use crate::infiniti::TargetError;
 use crate::infiniti::client::Way;
-use crate::mapping::{Mapping, MappingError, Origin, Part, Problem, StateLocation};
+use crate::mapping::{self, Mapping, MappingError, Origin, Problem, StateLocation};
 use crate::source::SourceError;
 use crate::state::StateError;
 use crate::sync::ExtractError;
@@ -79,6 +79,42 @@ pub enum Kind {
     StateLock,
     /// Whether what became of every patron is known.
     StateDoubt,
+}
+
+/// A part of the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The mapping and its secrets.
+    Mapping,
+    /// The source.
+    Source,
+    /// The target.
+    Target,
+    /// The state.
+    State,
+}
+
+impl Kind {
+    /// The part that the step belongs to.
+    pub fn part(&self) -> Part {
+        match self {
+            Self::Mapping | Self::Secrets => Part::Mapping,
+            Self::SourceName
+            | Self::SourceBrowser
+            | Self::SourcePort
+            | Self::SourceTls
+            | Self::SourceLogin
+            | Self::SourceVersion
+            | Self::SourceEncoding
+            | Self::SourceWriting
+            | Self::SourceClock
+            | Self::Extract(_) => Part::Source,
+            Self::TargetProxy | Self::TargetName | Self::TargetTls | Self::TargetAnswer | Self::TargetCredentials => {
+                Part::Target
+            }
+            Self::StateFolder | Self::StateRoom | Self::State | Self::StateLock | Self::StateDoubt => Part::State,
+        }
+    }
 }
 
 /// One step.
@@ -295,26 +331,11 @@ impl Step {
             Failure::Source(_) | Failure::Extract(_) => ExitCode::Source,
             Failure::Target(_) => ExitCode::Target,
             Failure::State(_) => ExitCode::State,
-            Failure::NoAnswer { .. } => match self.kind {
-                Kind::Mapping | Kind::Secrets => ExitCode::Usage,
-                Kind::SourceName
-                | Kind::SourceBrowser
-                | Kind::SourcePort
-                | Kind::SourceTls
-                | Kind::SourceLogin
-                | Kind::SourceVersion
-                | Kind::SourceEncoding
-                | Kind::SourceWriting
-                | Kind::SourceClock
-                | Kind::Extract(_) => ExitCode::Source,
-                Kind::TargetProxy
-                | Kind::TargetName
-                | Kind::TargetTls
-                | Kind::TargetAnswer
-                | Kind::TargetCredentials => ExitCode::Target,
-                Kind::StateFolder | Kind::StateRoom | Kind::State | Kind::StateLock | Kind::StateDoubt => {
-                    ExitCode::State
-                }
+            Failure::NoAnswer { .. } => match self.kind.part() {
+                Part::Mapping => ExitCode::Usage,
+                Part::Source => ExitCode::Source,
+                Part::Target => ExitCode::Target,
+                Part::State => ExitCode::State,
             },
         }
     }
@@ -426,9 +447,9 @@ pub async fn examine(
     // Before the others: whoever only looks at the state needs no other secret.
     let location = match &asked.state {
         Some(location) => Some(location.clone()),
-        None => mapping.resolve(&[Part::State]).is_ok().then(|| mapping.state.clone()),
+        None => mapping.resolve(&[mapping::Part::State]).is_ok().then(|| mapping.state.clone()),
     };
-    let resolved = mapping.resolve(&Part::ALL);
+    let resolved = mapping.resolve(&mapping::Part::ALL);
     let has_secrets = resolved.is_ok();
     match resolved {
         Ok(()) => report.done(Kind::Secrets, started, Finding::Secrets(references)),
