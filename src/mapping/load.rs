@@ -256,7 +256,7 @@ pub(super) fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path)
 }
 
 /// The folder that relative paths of a mapping start from.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::new(),

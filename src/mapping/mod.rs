@@ -38,7 +38,7 @@ pub(crate) use dotenv::{line as secret_line, names as secret_names};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub use keys::nearest;
 pub use load::{Part, find};
-pub(crate) use load::resolve_new_source;
+pub(crate) use load::{folder_of, resolve_new_source};
 pub use lookup::Lookup;
 pub use secret::Origin;
 pub(crate) use secret::environment;

@@ -9,20 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Creates or empties a file that only its owner may read, where the platform can say so: it holds secrets or pupils'
-/// data.
-///
-/// # Errors
-/// Those of opening it.
-pub fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-/// Writes a file that only its owner may read, whole or not at all: another beside it takes its place when it is done.
+/// Writes a file that only its owner may read, where the platform can say so, as it holds secrets or pupils' data: whole or
+/// not at all, since another beside it takes its place when it is done.
 ///
 /// # Errors
 /// Those of writing, and that what stands there is no file. What stood there before is then as it was.

@@ -143,7 +143,7 @@ impl Relation {
 }
 
 /// Whether a column of this type cannot be read as text.
-pub fn is_binary(engine: Engine, type_name: &str) -> bool {
+fn is_binary(engine: Engine, type_name: &str) -> bool {
     const BINARY: &str = "blob binary bytea image rowversion geometry geography hierarchyid sql_variant point";
     let name = type_name.to_ascii_lowercase();
     // SQL Server's `timestamp` is a `rowversion`.

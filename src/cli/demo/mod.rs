@@ -14,7 +14,7 @@ use super::output::Output;
 use super::push;
 use crate::error::{Error, ExitCode};
 use crate::infiniti::sandbox::{Options, Sandbox};
-use crate::ops::private_file;
+use crate::ops;
 use crate::sync::Interrupt;
 
 /// The mapping that ships in `mappings/`.
@@ -62,9 +62,11 @@ pub(super) async fn run(args: DemoArgs, interrupt: Interrupt, mut output: Output
     write_file(&stage.mapping, |file| file.write_all(MAPPING.replace(ADDRESS, &stage.url).as_bytes()))?;
     let secrets = stage.folder.join(".env");
     // A name of its own: `INFINITI_PASSWORD` may be the real one, in the environment, which comes first.
-    private_file(&secrets)
-        .and_then(|mut file| writeln!(file, "DEMO_PASSWORD={PASSWORD}"))
-        .map_err(|source| Error::File { action: "write", path: secrets, source })?;
+    ops::write_private(&secrets, |out| writeln!(out, "DEMO_PASSWORD={PASSWORD}")).map_err(|source| Error::File {
+        action: "write",
+        path: secrets,
+        source,
+    })?;
 
     output.demo_started(&stage, &summary)?;
     let task = push::Task::push(interrupt);

@@ -8,12 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::Error;
 use crate::mapping;
-use crate::ops::private_file;
-
-/// The folder of a mapping.
-pub(super) fn folder_of(file: &Path) -> PathBuf {
-    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
-}
+use crate::ops;
 
 /// Whether the mapping can be written there, before anybody is asked anything.
 pub(super) fn check_place(file: &Path, force: bool) -> Result<(), Error> {
@@ -94,14 +89,7 @@ pub(super) fn add_secrets(folder: &Path, secrets: &[(String, SecretString)]) -> 
     for (name, value) in secrets {
         text.push_str(&mapping::secret_line(name, value.expose_secret()));
     }
-    let temporary = temporary(&path);
-    private_file(&temporary)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, &path))
-        .map_err(|source| {
-            drop(fs::remove_file(&temporary));
-            failed(source)
-        })
+    ops::write_private(&path, |out| out.write_all(text.as_bytes())).map_err(failed)
 }
 
 /// Of a shipped mapping the comment above all, and everything from `users:` on with the comment right above it.

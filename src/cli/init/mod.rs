@@ -22,6 +22,7 @@ use crate::error::{Error, ExitCode};
 use crate::mapping::propose::{self, Look, Who};
 use crate::mapping::schema;
 use crate::mapping::shipped::{SHIPPED, Shipped};
+use crate::mapping::{folder_of, resolve_new_source};
 use crate::source::{Connection, SourceError};
 use crate::sync::ExtractError;
 
@@ -57,7 +58,7 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
     let wanted = Wanted::of(&args)?;
     let mut terminal = ask::terminal(&output);
     let answers = ask::answers(&args, terminal.as_deref_mut())?;
-    let folder = files::folder_of(&args.file);
+    let folder = folder_of(&args.file);
     let mut kept = Vec::new();
     let mut seen = None;
     let mut failure = None;
@@ -152,8 +153,7 @@ fn resolved(
 ) -> Result<Connection, Error> {
     let mut source = source.clone();
     source.password = None;
-    crate::mapping::resolve_new_source(&mut source, folder)
-        .map_err(|(message, hint)| Error::Usage { message, hint })?;
+    resolve_new_source(&mut source, folder).map_err(|(message, hint)| Error::Usage { message, hint })?;
     source.password = password;
     Ok(source)
 }

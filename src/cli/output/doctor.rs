@@ -35,9 +35,11 @@ impl Output {
         &self,
         all: &[Examined],
         worst: ExitCode,
+        system: &str,
         collected: Vec<Collected>,
     ) -> Vec<(String, String)> {
-        let mut files = vec![("README.txt".to_owned(), BUNDLE.to_owned()), ("versions.txt".to_owned(), versions())];
+        let mut files =
+            vec![("README.txt".to_owned(), BUNDLE.to_owned()), ("versions.txt".to_owned(), versions(system))];
         let mut folders: Vec<String> = Vec::new();
         for (examined, mut collected) in all.iter().zip(collected) {
             let stem = examined.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -101,16 +103,12 @@ same number for the same patron within a folder; the values of expectations on a
 that sispush did not write are left out. What sispush cannot know: names in the comments and queries of your mapping.
 ";
 
-fn versions() -> String {
-    // The file is of Linux alone; elsewhere the kind of the system must do.
-    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
+fn versions(system: &str) -> String {
     format!(
-        "sispush {}\nsystem {} {} {}\nfeatures {}\n",
+        "sispush {}\nsystem {} {} {system}\nfeatures {}\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
         std::env::consts::ARCH,
-        name.trim_matches('"'),
         if cfg!(feature = "odbc") { "odbc" } else { "none" },
     )
 }

@@ -2,7 +2,7 @@
 
 mod names;
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Cursor, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 pub use names::Names;
 
 use crate::mapping::{Mapping, Part, StateLocation, shareable};
+use crate::ops;
 use crate::state::{Identity, Run, State};
 
 /// The last runs that are told.
@@ -185,10 +186,6 @@ fn is_of_our_log(line: &str) -> bool {
 /// # Errors
 /// Those of writing it.
 pub fn write(path: &Path, files: &[(String, String)]) -> io::Result<()> {
-    // What is renamed onto a device takes its place, for every program of the machine.
-    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something other than a file stands there"));
-    }
     // Nothing is compressed: a bundle is small, and what compresses brings more crates than all of the rest.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o600);
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -197,25 +194,14 @@ pub fn write(path: &Path, files: &[(String, String)]) -> io::Result<()> {
         zip.write_all(text.as_bytes())?;
     }
     let bytes = zip.finish().map_err(io::Error::other)?.into_inner();
-    let mut unfinished = path.to_owned().into_os_string();
-    unfinished.push(format!(".{}", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    let written = write_whole(&unfinished, &bytes).and_then(|()| fs::rename(&unfinished, path));
-    if written.is_err() {
-        // What is left of it is of no use; the error that counts is the first.
-        let _gone = fs::remove_file(&unfinished);
-    }
-    written
+    ops::write_private(path, |out| out.write_all(&bytes))
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// The operating system with its version, in its own words; blank where it has no such file, as outside of Linux.
+pub fn system() -> String {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
+    name.trim_matches('"').to_owned()
 }
 
 #[cfg(test)]
@@ -259,21 +245,6 @@ mod tests {
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o600);
         fs::create_dir(folder.path().join("folder")).unwrap();
         assert!(write(&folder.path().join("folder"), &[]).is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    /// Regression: a device's file was replaced by the bundle.
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_file_is_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("socket");
-        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert_eq!(write(&path, &[]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(write(&link, &[]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert!(!fs::symlink_metadata(&path).unwrap().is_file());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

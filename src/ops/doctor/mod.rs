@@ -30,7 +30,7 @@ pub const DAYS_LEFT_MIN: i64 = 30;
 /// Clocks that are further apart than this are warned of, in seconds.
 pub const CLOCK_MAX_S: i64 = 120;
 /// Less room than this for the state is warned of, in bytes: the state of a large school has some megabytes.
-pub const ROOM_MIN: u64 = 200 << 20;
+const ROOM_MIN: u64 = 200 << 20;
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
