@@ -7,12 +7,11 @@ mod support;
 #[path = "support/tds/mod.rs"]
 mod tds;
 
-use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use insta::assert_snapshot;
 use support::context::{STUDENTS_QUERY, TestContext};
+use support::network::{closed_port, filter, proxy};
 use support::servers::{self, MariaDb, Postgres};
 use tds::tokens::{self, Type};
 use tds::{Step, TdsServer};
@@ -38,10 +37,6 @@ fn push_broken(sql: &str, query: &str) -> String {
 
 /// The columns that a query needs beside `login`.
 const OTHERS: &str = "'a' AS given, 'a' AS family, NULL AS email, 2030 AS year, NULL AS barcode, NULL AS form";
-
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 mod connection {
     use super::*;
@@ -328,58 +323,17 @@ mod target {
 
     #[test]
     fn a_proxy_that_wants_a_login() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().take(4) {
-                let mut stream = stream.unwrap();
-                let mut head = [0; 4096];
-                let _length = stream.read(&mut head).unwrap();
-                let answer = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n";
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
         let context = TestContext::with_target("https://school.invalid");
         context.students(3).mapping("");
         let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
-        let proxy = format!("  username: autoimport\n  proxy: http://127.0.0.1:{port}");
+        let proxy = format!("  username: autoimport\n  proxy: http://127.0.0.1:{}", proxy());
         context.write("school.yaml", mapping.replace("  username: autoimport", &proxy));
         assert_snapshot!(context.run(&["push", "school.yaml"]));
     }
 
-    /// A server with a certificate that `School Filter CA` signed; it answers one handshake after the other.
-    fn filter() -> (u16, String) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "School Filter CA");
-        let pem = params.self_signed(&key).unwrap().pem();
-        let issuer = rcgen::Issuer::new(params, key);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = rustls::ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let config = Arc::new(config);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-                // A client that trusts nobody breaks the handshake off.
-                while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
-            }
-        });
-        (port, pem)
-    }
-
     #[test]
     fn untrusted_certificate() {
-        let (port, _) = filter();
+        let (port, _) = filter(90);
         let context = TestContext::with_target(&format!("https://localhost:{port}"));
         context.students(3).mapping("");
         assert_snapshot!(context.run(&["push", "school.yaml"]));

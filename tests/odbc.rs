@@ -17,33 +17,18 @@ use std::sync::Arc;
 
 use sispush::source::{Connection, SourceError};
 use support::context::{STUDENTS_QUERY, TestContext};
-use support::source_suite::{self as suite, Kind, Server};
+use support::network::closed_port;
+use support::source_suite::{self as suite, Kind, Server, cases};
 use tds::TdsServer;
-
-/// Makes a test of every case of the suite for one driver.
-macro_rules! suite {
-    ($driver:ident, $server:expr, [$($case:ident),* $(,)?]) => {
-        mod $driver {
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                if let Some(server) = $server(concat!(stringify!($driver), "::", stringify!($case))) {
-                    suite::$case(&server);
-                }
-            })*
-        }
-    };
-}
 
 // The driver has no time limit, no logins, and says of a syntax error where it is in words of its own; `unreachable` and
 // `missing_database` change fields of a connection that ODBC does not have.
-suite!(
+cases!(
     sqlite,
     SqliteDriver::get,
     [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, columns, binary]
 );
-suite!(
+cases!(
     freetds,
     FreeTdsDriver::get,
     [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, columns, binary, timeout, wrong_password]
@@ -169,29 +154,7 @@ impl Server for FreeTdsDriver {
     }
 
     fn type_of(&self, kind: Kind) -> Option<&'static str> {
-        Some(match kind {
-            Kind::SmallInteger => "smallint",
-            Kind::Integer => "int",
-            Kind::BigInteger => "bigint",
-            Kind::Decimal => "decimal(18,4)",
-            Kind::WideDecimal => "decimal(38,12)",
-            Kind::Money => "money",
-            Kind::Float => "float",
-            Kind::Single => "real",
-            Kind::Boolean => "bit",
-            Kind::Char => "char(10)",
-            Kind::Varchar => "varchar(50)",
-            Kind::Unicode => "nvarchar(50)",
-            Kind::LongText | Kind::Json => "nvarchar(max)",
-            Kind::Date => "date",
-            Kind::Time => "time(3)",
-            Kind::DateTime => "datetime",
-            Kind::DateTimeFraction => "datetime2(3)",
-            Kind::DateTimeOffset => "datetimeoffset(3)",
-            Kind::Uuid => "uniqueidentifier",
-            Kind::Xml => "xml",
-            Kind::Binary => "varbinary(10)",
-        })
+        Some(suite::sql_server_type(kind))
     }
 
     fn slow_query(&self) -> String {
@@ -259,9 +222,7 @@ fn a_database_that_is_not_there() {
 #[test]
 fn a_port_where_nothing_listens() {
     let Some(server) = FreeTdsDriver::get("a_port_where_nothing_listens") else { return };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = closed_port();
     let url = server.url().replace(&format!("Port={}", server.server.port()), &format!("Port={port}"));
     let context = school(&url, STUDENTS_QUERY);
     let said = said(&context, &server.driver, &server).replace(&port.to_string(), "[PORT]");

@@ -59,30 +59,7 @@ impl suite::Server for TdsServer {
     }
 
     fn type_of(&self, kind: suite::Kind) -> Option<&'static str> {
-        use suite::Kind;
-        Some(match kind {
-            Kind::SmallInteger => "smallint",
-            Kind::Integer => "int",
-            Kind::BigInteger => "bigint",
-            Kind::Decimal => "decimal(18,4)",
-            Kind::WideDecimal => "decimal(38,12)",
-            Kind::Money => "money",
-            Kind::Float => "float",
-            Kind::Single => "real",
-            Kind::Boolean => "bit",
-            Kind::Char => "char(10)",
-            Kind::Varchar => "varchar(50)",
-            Kind::Unicode => "nvarchar(50)",
-            Kind::LongText | Kind::Json => "nvarchar(max)",
-            Kind::Date => "date",
-            Kind::Time => "time(3)",
-            Kind::DateTime => "datetime",
-            Kind::DateTimeFraction => "datetime2(3)",
-            Kind::DateTimeOffset => "datetimeoffset(3)",
-            Kind::Uuid => "uniqueidentifier",
-            Kind::Xml => "xml",
-            Kind::Binary => "varbinary(10)",
-        })
+        Some(suite::sql_server_type(kind))
     }
 
     fn slow_query(&self) -> String {

@@ -9,36 +9,20 @@ use std::path::PathBuf;
 use sispush::source::{Connection, Encryption, SourceError};
 use support::drops;
 use support::servers::{AUTHORITY, MariaDb, Postgres};
-use support::source_suite::{self as suite, Kind, Server};
+use support::source_suite::{self as suite, Kind, Server, cases};
 
-/// Makes a test of every case of the suite for one engine.
-macro_rules! suite {
-    ($engine:ident, $server:expr, [$($case:ident),* $(,)?]) => {
-        mod $engine {
-            use super::*;
-
-            $(#[test]
-            fn $case() {
-                if let Some(server) = $server(concat!(stringify!($engine), "::", stringify!($case))) {
-                    suite::$case(&server);
-                }
-            })*
-        }
-    };
-}
-
-suite!(
+cases!(
     sqlite,
     SqliteServer::get,
     [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]
 );
 // Cells of a file are text, so `binary` is a test of its own.
-suite!(
+cases!(
     csv,
     CsvServer::get,
     [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, timeout]
 );
-suite!(
+cases!(
     postgres,
     PostgresServer::get,
     [
@@ -57,7 +41,7 @@ suite!(
         unreachable,
     ]
 );
-suite!(
+cases!(
     mariadb,
     MariaDbServer::get,
     [

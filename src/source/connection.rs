@@ -344,3 +344,17 @@ impl ConnectionError {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Connection;
+
+    /// What is said of texts that are no connection, a line each.
+    pub(super) fn refusals<const N: usize>(texts: [&str; N]) -> String {
+        let said = texts.map(|text| {
+            let error = Connection::parse(text).unwrap_err();
+            format!("{text}: {error} | {}", error.hint.as_deref().unwrap_or_default())
+        });
+        said.join("\n")
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod drops;
+pub mod network;
 pub mod servers;
 pub mod shipped;
 pub mod source_suite;

@@ -47,6 +47,52 @@ pub enum Kind {
     Binary,
 }
 
+/// Makes a test of every case for one engine.
+#[allow(unused_macros, reason = "not every test file tests an engine")]
+macro_rules! cases {
+    ($engine:ident, $server:expr, [$($case:ident),* $(,)?]) => {
+        mod $engine {
+            use super::*;
+
+            $(#[test]
+            fn $case() {
+                if let Some(server) = $server(concat!(stringify!($engine), "::", stringify!($case))) {
+                    suite::$case(&server);
+                }
+            })*
+        }
+    };
+}
+#[allow(unused_imports, reason = "likewise")]
+pub(crate) use cases;
+
+/// How SQL Server spells a kind of type.
+pub fn sql_server_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::SmallInteger => "smallint",
+        Kind::Integer => "int",
+        Kind::BigInteger => "bigint",
+        Kind::Decimal => "decimal(18,4)",
+        Kind::WideDecimal => "decimal(38,12)",
+        Kind::Money => "money",
+        Kind::Float => "float",
+        Kind::Single => "real",
+        Kind::Boolean => "bit",
+        Kind::Char => "char(10)",
+        Kind::Varchar => "varchar(50)",
+        Kind::Unicode => "nvarchar(50)",
+        Kind::LongText | Kind::Json => "nvarchar(max)",
+        Kind::Date => "date",
+        Kind::Time => "time(3)",
+        Kind::DateTime => "datetime",
+        Kind::DateTimeFraction => "datetime2(3)",
+        Kind::DateTimeOffset => "datetimeoffset(3)",
+        Kind::Uuid => "uniqueidentifier",
+        Kind::Xml => "xml",
+        Kind::Binary => "varbinary(10)",
+    }
+}
+
 /// What is written, as a literal of SQL, and the text that must come out.
 const CASES: &[(Kind, &str, &str)] = &[
     (Kind::SmallInteger, "-7", "-7"),
