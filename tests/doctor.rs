@@ -85,6 +85,17 @@ fn several_mappings_each_have_their_code() {
 }
 
 #[test]
+fn a_folder_of_csv_files_needs_no_login() {
+    let context = TestContext::with_sandbox(&[]);
+    std::fs::create_dir(context.path("drops")).unwrap();
+    context.write("drops/students.csv", "login,given,family,email,year,barcode,form\nann,Ann,Lee,,2030,0001,7A\n");
+    context.mapping_of("url: csv:drops", STUDENTS_QUERY, "state: none\n");
+    let said = doctor(&context, &[]);
+    assert!(said.contains("ok        login: none is needed"), "{said}");
+    assert!(said.contains("ok        extract `students`: 7 columns, 1 row"), "{said}");
+}
+
+#[test]
 fn wrong_credentials_of_infiniti() {
     let mut context = TestContext::with_sandbox(&[]);
     context.students(3).mapping("state: none\n");

@@ -146,7 +146,7 @@ impl Connection {
 
     /// Whether the connection stays on this machine.
     pub fn is_local(&self) -> bool {
-        self.engine == Engine::Sqlite || self.socket.is_some() || is_loopback(&self.host)
+        self.engine.is_local() || self.socket.is_some() || is_loopback(&self.host)
     }
 
     /// A name of the place in one line, for people and logs: `mssql://sis.example.local/Synergetic`. Holds neither a

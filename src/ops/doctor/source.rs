@@ -14,7 +14,7 @@ use crate::infiniti::contract::USERS;
 use crate::mapping::{Extract, Mapping};
 use crate::source::probe::{self, Facts};
 use crate::source::row::{Column, Message, channel};
-use crate::source::{Connection, Encryption, Engine, Login, Source, SourceError, connect, table};
+use crate::source::{Connection, Encryption, Login, Source, SourceError, connect, table};
 use crate::sync::ExtractError;
 use crate::tls::Certificate;
 
@@ -243,7 +243,7 @@ fn is_of_a_filter(certificate: &Certificate) -> bool {
 
 fn user(connection: &Connection) -> Option<String> {
     match (connection.login, connection.username.as_str()) {
-        _ if connection.engine == Engine::Sqlite => None,
+        _ if connection.engine.is_local() => None,
         (Login::Windows, "") => Some("the Windows account that runs sispush".to_owned()),
         (Login::Database, "") => Some("the user that the driver takes by itself".to_owned()),
         (_, username) => Some(format!("`{username}`")),
