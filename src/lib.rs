@@ -5,14 +5,20 @@
 //!              -> batches of CSV bytes -> target: receipts -> state + run record -> report, exit code
 //! ```
 //!
+//! What tests a mapping leaves this way early: `preview` at the patrons, or at the rows (`sync::columns`); `explain` at one
+//! patron's row (`sync::find`, `infiniti::trace`); `test` at what the patrons must hold (`sync::expect`), which a push checks
+//! before its plan. `init` goes it backwards, from rows to a mapping's text (`mapping::propose`). `ops::doctor` tries each
+//! step by itself.
+//!
 //! Invariants:
-//! - `mapping`, `infiniti::patron`, `infiniti::payload`, `state::layer` and `sync::plan` do no I/O (but for reading the
-//!   mapping's own files) and read no clock.
+//! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `state::layer`, `sync::expect` and `sync::plan`
+//!   do no I/O (but for reading the mapping's own files) and read no clock.
 //! - No patron leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
 //! - Only `cli::output` prints; only `main` exits.
 //! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt. Before a batch leaves,
 //!   the state says that its outcome is unknown.
-//! - No error and no log line holds a secret or a value of a row: usernames, headers, columns and counts only.
+//! - No error and no log line holds a secret or a value of a row: usernames, headers, columns and counts only. Values are
+//!   shown by what is asked for them: `preview`, `explain`, `test --show-values`. Passwords never are.
 
 pub mod cli;
 pub mod error;

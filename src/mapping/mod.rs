@@ -3,6 +3,9 @@
 //! [`Mapping::load`] reads a file and checks everything that needs no network: every problem found is reported at
 //! once, each with its place ([`MappingError`]). References to secrets (`${NAME}`, `${file:PATH}`) stay as they are
 //! until [`Mapping::resolve`], so any character in a secret is safe.
+//!
+//! The format itself is data ([`keys`]), of which [`schema`] makes a JSON Schema. A new mapping is one of [`shipped`], or made
+//! from a look at the database ([`propose`]).
 
 mod check;
 mod code;

@@ -13,6 +13,9 @@
 //! | CSV | the files are opened read-only; queries run on a copy in memory |
 //!
 //! All extracts of a mapping run in one session, so that they agree.
+//!
+//! Beside rows there are the tables that a database holds ([`catalogue`]), its facts and the way to it, step by step
+//! ([`probe`]), and what a query's text tells without asking anybody ([`check_query`]).
 
 pub mod catalogue;
 mod connection;

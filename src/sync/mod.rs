@@ -1,4 +1,5 @@
-//! A run: read everything, check everything, and only then send.
+//! A run: read everything, check everything, and only then send. And what is read without sending: the columns, one patron's
+//! row, the age of the data.
 
 mod columns;
 pub mod expect;

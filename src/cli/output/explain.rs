@@ -1,4 +1,4 @@
-//! One patron, step by step: the one place, beside a preview, that shows values. Passwords are masked.
+//! One patron, step by step. As in a preview, values are shown, and passwords masked.
 
 use std::io::{self, Write};
 
