@@ -11,7 +11,7 @@ use crate::cli::output::{Output, Question, Remark};
 use crate::error::Error;
 use crate::mapping::propose;
 use crate::mapping::shipped::{SHIPPED, Shipped};
-use crate::mapping::{resolve_new_source, school_address};
+use crate::mapping::{nearest, resolve_new_source, school_address};
 use crate::source::{Connection, Engine, check_engine};
 
 /// Who can be asked.
@@ -157,7 +157,7 @@ fn of_option(option: &str, (message, hint): Refused) -> Refused {
 fn template(name: &str) -> Result<&'static Shipped, Refused> {
     SHIPPED.iter().find(|shipped| shipped.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
         let names: Vec<String> = SHIPPED.iter().map(|shipped| format!("`{}`", shipped.name)).collect();
-        let near = crate::mapping::keys::nearest(name, SHIPPED.iter().map(|shipped| shipped.name));
+        let near = nearest(name, SHIPPED.iter().map(|shipped| shipped.name));
         let hint = match near {
             Some(near) => format!("did you mean `{near}`? `--template list` shows all"),
             None => format!("there are {}; `--template list` says what each is for", names.join(", ")),

@@ -8,17 +8,17 @@ use crate::cli::args::InitArgs;
 use crate::error::Error;
 use crate::infiniti::builder::{Builder, MissingColumn};
 use crate::infiniti::contract::USERS;
-use crate::mapping::Mapping;
 use crate::mapping::propose::{self, Look, Picked, Sampled, Sql, Who};
+use crate::mapping::{Mapping, nearest};
 use crate::source::catalogue::{self, Relation};
 use crate::source::table::{self, Table};
 use crate::source::{self, Connection, Source, SourceError};
 use crate::sync::ExtractError;
 
 /// So many rows of a table are looked at.
-pub(super) const ROWS_MAX: usize = 200;
+pub(in crate::cli) const ROWS_MAX: usize = 200;
 /// So many tables are looked at.
-pub(super) const TABLES_MAX: usize = 40;
+const TABLES_MAX: usize = 40;
 /// No table is worth a longer wait: it is a guess.
 const TABLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// All tables together. What comes after it is not looked at, and said so.
@@ -197,7 +197,7 @@ fn chosen(relations: &[Relation], wanted: &Wanted) -> Result<Vec<(usize, Option<
             plain(&relation.name) == name || plain(&format!("{}.{}", relation.schema, relation.name)) == name
         });
         let Some(index) = found else {
-            let near = crate::mapping::keys::nearest(&name, relations.iter().map(|relation| relation.name.as_str()));
+            let near = nearest(&name, relations.iter().map(|relation| relation.name.as_str()));
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if relations.is_empty() => "this login sees no table at all".to_owned(),

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use look::Seen;
-pub(super) use look::{Trial, Wanted};
+pub(super) use look::{ROWS_MAX, Trial, Wanted};
 
 use super::args::InitArgs;
 use super::output::Output;

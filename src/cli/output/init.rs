@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Output, STRONG, WARNING, counted, write_failed};
-use crate::cli::init::{Summary, Wanted};
+use crate::cli::init::{ROWS_MAX, Summary, Wanted};
 use crate::error::{Error, causes};
 use crate::mapping::shipped::Shipped;
 use crate::source::{Connection, Engine};
@@ -140,11 +140,11 @@ impl Output {
         is_shipped: bool,
     ) -> Result<(), Error> {
         let what = if is_shipped {
-            "runs the mapping's queries up to their first row"
+            "runs the mapping's queries up to their first row".to_owned()
         } else if wanted.is_given() {
-            "reads up to 200 rows of what you named"
+            format!("reads up to {ROWS_MAX} rows of what you named")
         } else {
-            "reads the list of tables and up to 200 rows of those that may be lists of people"
+            format!("reads the list of tables and up to {ROWS_MAX} rows of those that may be lists of people")
         };
         writeln!(self.notes(), "looking at {source}: logs in, {what}; writes nothing there").map_err(write_failed)
     }
