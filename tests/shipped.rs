@@ -1,4 +1,4 @@
-//! The ready mappings, each against a database with the tables that are publicly known of its SIS, and with the traps that
+//! The shipped mappings, each against a database with the tables that are publicly known of its SIS, and with the traps that
 //! are known of their data: several semesters, leavers, who is still to come, padded codes, several addresses in a cell.
 //!
 //! What must come out stands here in full. Each mapping runs as `init` writes it: its comments, a source and a target of

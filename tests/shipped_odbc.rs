@@ -1,4 +1,4 @@
-//! The ready mappings for ODBC, as in `shipped.rs`, through Debian's ODBC driver for SQLite: no Oracle is at hand.
+//! The shipped mappings for ODBC, as in `shipped.rs`, through Debian's ODBC driver for SQLite: no Oracle is at hand.
 
 #![expect(clippy::print_stderr, reason = "test code: what is missing is said")]
 

@@ -1,6 +1,6 @@
-//! The ready mappings, which the binary carries along.
+//! The shipped mappings, which the binary carries along.
 
-/// A ready mapping, as it stands in `mappings/`.
+/// A shipped mapping, as it stands in `mappings/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Shipped {
     /// The file's name, less its ending: `synergetic`.

@@ -1,4 +1,4 @@
-//! Ready mappings, run as `init` writes them, and what must come out.
+//! Shipped mappings, run as `init` writes them, and what must come out.
 
 use std::fs;
 
