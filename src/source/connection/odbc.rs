@@ -114,7 +114,8 @@ impl fmt::Debug for OdbcString {
 fn quoted(value: &str) -> std::borrow::Cow<'_, str> {
     // Not every driver takes every value's braces away, so only what would otherwise be read wrongly gets them. (`+` is
     // for PostgreSQL's driver.)
-    if value.contains([';', '+', '{', '}']) || value.starts_with(' ') || value.ends_with(' ') {
+    let is_padded = value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace);
+    if value.contains([';', '+', '{', '}']) || is_padded {
         format!("{{{}}}", value.replace('}', "}}")).into()
     } else {
         value.into()
