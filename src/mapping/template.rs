@@ -100,7 +100,14 @@ impl Template {
         let compiled = environment.add_template_owned(NAME, source.to_owned()).and_then(|()| {
             let template = environment.get_template(NAME)?;
             let mut variables: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+            // The engine forgets what a slice is taken of: `Leaves` in `Leaves[:4]`.
+            if let Some(indexed) = without_slices(source)
+                && let Ok(template) = environment.template_from_named_str(NAME, &indexed)
+            {
+                variables.extend(template.undeclared_variables(false));
+            }
             variables.sort_unstable();
+            variables.dedup();
             let variables: Arc<[String]> = variables.into();
             try_out(&template, &variables).map(|()| variables)
         });
@@ -225,6 +232,42 @@ fn line_of_loop(source: &str) -> Option<usize> {
     })
 }
 
+/// The template with each slice as an index that holds the same names, `x[1:4]` as `x[1~4]`; `None` if it has no slice.
+/// Only good for looking at names.
+fn without_slices(source: &str) -> Option<String> {
+    let mut out = String::with_capacity(source.len());
+    let mut brackets = Vec::new();
+    let mut quote = None;
+    let mut has_slice = false;
+    let mut rest = source.chars().peekable();
+    while let Some(c) = rest.next() {
+        out.push(c);
+        match (quote, c) {
+            (Some(_), '\\') => out.extend(rest.next()),
+            (Some(open), _) => quote = Some(open).filter(|open| *open != c),
+            // Outside of `{{ }}` an apostrophe is text.
+            (None, '"' | '\'') if !brackets.is_empty() => quote = Some(c),
+            (None, '{' | '(' | '[') => brackets.push(c),
+            (None, '}' | ')' | ']') => {
+                brackets.pop();
+            }
+            (None, ':') if brackets.last() == Some(&'[') => {
+                has_slice = true;
+                out.pop();
+                // Either side may be blank.
+                let is_first = out.trim_end().ends_with(['[', '~']);
+                out.push_str(if is_first { "0~" } else { "~" });
+                while rest.next_if(|next| next.is_whitespace()).is_some() {}
+                if matches!(rest.peek(), Some(']' | ':')) {
+                    out.push('0');
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    has_slice.then_some(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +295,28 @@ mod tests {
         assert_eq!(render("{{ A + 1 }}", &[("A", "-3")]).unwrap(), "-2");
         assert_eq!(render("{{ A }}|{{ A is string }}", &[("A", "-0")]).unwrap(), "-0|True");
         assert_eq!(render("{{ A is number }}{{ B is string }}", &[("A", "0"), ("B", "")]).unwrap(), "TrueTrue");
+    }
+
+    /// Regression: the engine does not name what a slice is taken of, so that it failed on every row.
+    #[test]
+    fn a_part_of_a_text_can_be_taken() {
+        let day = [("Leaves", "2026-12-10"), ("From", "1")];
+        for (source, expected) in [
+            ("{{ Leaves[:4] }}", "2026"),
+            ("it's {{ Leaves[ 5 : 7 ] }}", "it's 12"),
+            ("{{ Leaves[8:] }}", "10"),
+            ("{{ Leaves[::2] }}", "22-21"),
+            ("{{ (Leaves ~ ':]')[-2:] }}", ":]"),
+            ("{% if From == 2 %}{{ Leaves[From:4] }}{% else %}-{% endif %}", "-"),
+            ("{{ 'a:b[:1]' }}{{ Leaves['a:b'|length:4 if From else 2] }}", "a:b[:1]6"),
+            ("{{ {'x': Leaves[:2]}['x'] }}", "20"),
+        ] {
+            let found = Template::compile(source).unwrap();
+            assert!(found.variables().contains(&"Leaves".to_owned()), "{source}: {:?}", found.variables());
+            assert_eq!(render(source, &day).as_deref(), Ok(expected), "{source}");
+        }
+        assert_eq!(Template::compile("{{ A[B:C:D] }}").unwrap().variables(), ["A", "B", "C", "D"]);
+        assert_eq!(without_slices("{{ A['x:y'] }} 10:30"), None);
     }
 
     #[test]
