@@ -42,10 +42,14 @@ impl Checker<'_> {
             }
             Content::Null => {
                 let message = format!("the header `{}` has no rule", about.name);
-                self.report(
-                    Finding::error(Code::NoRule, &key.span, message)
-                        .hint("write the name of a result column after it, or delete the line"),
-                );
+                let hint = match about.presence {
+                    Presence::Mandatory => "write the name of a result column after it",
+                    Presence::OneOfCohort => {
+                        "write the name of a result column after it; students need `graduationyear` or `academiclevel`"
+                    }
+                    Presence::Optional => "write the name of a result column after it, or delete the line",
+                };
+                self.report(Finding::error(Code::NoRule, &key.span, message).hint(hint));
                 None
             }
             Content::Sequence(_) => {
