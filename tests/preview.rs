@@ -192,6 +192,22 @@ fn a_file_that_cannot_be_written_costs_no_query() {
     assert_eq!(fs::read_to_string(context.path("patrons.csv")).unwrap(), "before");
 }
 
+/// Regression: nothing said that the rest, and all staff, had not been read.
+#[test]
+fn who_reads_only_some_rows_is_told_so() {
+    let context = school();
+    let said = preview(&context, &["--limit", "2"]);
+    assert!(said.contains("\n  read      no more than 2 rows, as `--limit` says\n"), "{said}");
+    let staff = "users:\n  - name: staff\n    query: SELECT 't' || login AS login FROM students WHERE 1 = 1\n    \
+                 columns: { username: login, enabled: { value: true }, staffmember: { value: true } }\n";
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("users:\n", staff));
+    let said = preview(&context, &["--limit", "2"]);
+    assert!(said.contains("\n  read      no more than 2 rows, as `--limit` says; nothing of students\n"), "{said}");
+    let said = preview(&context, &["--limit", "100000"]);
+    assert!(!said.contains("--limit"), "{said}");
+}
+
 #[test]
 fn options_that_do_not_fit_are_refused() {
     let context = school();
@@ -202,6 +218,7 @@ fn options_that_do_not_fit_are_refused() {
         &["--seed", "3"],
         &["--bom"],
         &["--bom", "--out", "patrons.txt"],
+        &["--out", "patrons.xlsx"],
         &["--where", "formclas=7A"],
         &["--where", "colour=red"],
         &["--where", "formclass"],

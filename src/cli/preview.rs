@@ -42,6 +42,8 @@ pub(super) struct Shown {
     /// All rows that are rejected.
     pub(super) rejected: u64,
     pub(super) what: What,
+    /// After how many rows reading stopped, and the extracts that it did not come to; `None` if all were read.
+    pub(super) stopped: Option<(u64, Vec<String>)>,
 }
 
 /// Which of them are shown.
@@ -92,6 +94,9 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
             (false, true) => What::Everybody,
             (false, false) => What::Some,
         },
+        stopped: args.limit.filter(|limit| patrons.rows() == *limit).map(|limit| {
+            (limit, mapping.users.iter().skip(patrons.extracts.len()).map(|extract| extract.name.clone()).collect())
+        }),
         patrons,
     };
     shown.narrow(&conditions, args.sample, args.seed.unwrap_or_default());
@@ -106,6 +111,12 @@ fn place(args: &PreviewArgs) -> Result<Place<'_>, Error> {
     let of_ending = match ending.as_deref().and_then(std::ffi::OsStr::to_str) {
         Some("csv") => PreviewFormatArg::Csv,
         Some("json") => PreviewFormatArg::Json,
+        Some(ending @ ("xlsx" | "xls" | "ods")) if args.format.is_none() => {
+            return Err(Error::Usage {
+                message: format!("`--out`: sispush writes no `.{ending}` files"),
+                hint: Some("write `.csv`, with `--bom` for Excel".into()),
+            });
+        }
         _ => PreviewFormatArg::Table,
     };
     let format = args.format.unwrap_or(of_ending);

@@ -151,6 +151,13 @@ fn csv_writer(out: &mut dyn Write) -> csv::Writer<&mut dyn Write> {
 
 /// What stands on stderr beside the data.
 fn write_notes(out: &mut impl Write, shown: &Shown) -> io::Result<()> {
+    if let Some((rows, left)) = &shown.stopped {
+        let left = match left.as_slice() {
+            [] => String::new(),
+            names => format!("; nothing of {}", names.join(", ")),
+        };
+        writeln!(out, "  read      no more than {}, as `--limit` says{left}", counted(*rows, "row"))?;
+    }
     match shown.what {
         What::Everybody => write_findings(out, &shown.patrons, usize::MAX),
         What::Some => {
