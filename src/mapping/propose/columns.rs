@@ -90,7 +90,8 @@ pub fn propose(who: Who, table: &Sampled, engine: Engine, year: i16) -> Extract 
         } else if header.name == "graduationyear"
             && let Some((level, how)) = at(Meaning::YearLevel)
         {
-            found.push(of_level(level, how, at(Meaning::FileYear).map(|(column, _)| column), &profiles, year));
+            let file_year = at(Meaning::FileYear).map(|(column, _)| column);
+            found.push(of_level(level, how, file_year, &profiles, (engine, year)));
         }
     }
     let used: Vec<usize> = found.iter().flat_map(|found| found.columns.iter().copied()).collect();
@@ -264,7 +265,13 @@ fn of_header(header: &'static str, column: usize, how: How, profile: &Profile) -
 }
 
 /// `graduationyear` from a year level.
-fn of_level(level: usize, how: How, file_year: Option<usize>, profiles: &[Profile], year: i16) -> Found {
+fn of_level(
+    level: usize,
+    how: How,
+    file_year: Option<usize>,
+    profiles: &[Profile],
+    (engine, year): (Engine, i16),
+) -> Found {
     let profile = &profiles[level];
     let mut early = Vec::new();
     let mut words = Vec::new();
@@ -305,12 +312,29 @@ fn of_level(level: usize, how: How, file_year: Option<usize>, profiles: &[Profil
             counted,
             "; TODO: no column has the school year: move {year} on every year, or join a table that has it"
         );
+        if let Some(now) = this_year(engine) {
+            let _ = write!(
+                counted,
+                ", or take the clock's: add `{now} AS school_year` to the SELECT, and write `school_year` for {year}"
+            );
+        }
     }
     Found {
         header: "graduationyear",
         columns,
         rule: Rule::Template(format!("{{{{ {start} + {last} - {number} }}}}")),
         reason: reason(how, &counted),
+    }
+}
+
+/// This calendar year as SQL, as the shipped mappings write it; of a database behind ODBC nobody knows.
+fn this_year(engine: Engine) -> Option<&'static str> {
+    match engine {
+        Engine::SqlServer => Some("YEAR(GETDATE())"),
+        Engine::Postgres => Some("EXTRACT(YEAR FROM CURRENT_DATE)"),
+        Engine::MySql => Some("YEAR(CURDATE())"),
+        Engine::Sqlite | Engine::Csv => Some("CAST(strftime('%Y', 'now', 'localtime') AS integer)"),
+        Engine::Odbc => None,
     }
 }
 
@@ -341,11 +365,7 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
             }
             let name = identifier(engine, &column.name);
             if *meaning == Meaning::LeavingDate {
-                filters.push(Filter {
-                    sql: Some(format!("({name} IS NULL OR {name} > CURRENT_TIMESTAMP)")),
-                    about: format!("`{}` has a date in {} of {} rows", column.name, profile.filled, profile.rows),
-                    is_role: false,
-                });
+                filters.push(has_not_left(&name, column, profile, engine));
                 continue;
             }
             let Some(codes) = profile.codes() else { continue };
@@ -375,6 +395,22 @@ fn filters(who: Who, columns: &[Column], profiles: &[Profile], engine: Engine) -
         }
     }
     filters
+}
+
+/// Whoever has no leaving date, or one to come.
+fn has_not_left(name: &str, column: &Column, profile: &Profile, engine: Engine) -> Filter {
+    let counted = format!("`{}` has a date in {} of {} rows", column.name, profile.filled, profile.rows);
+    // In CSV files an empty field is the empty text, and a day is text, too.
+    let (sql, about) = match (engine, profile.days_first) {
+        (Engine::Csv, 0) => (Some(format!("({name} = '' OR {name} > CURRENT_TIMESTAMP)")), counted),
+        (Engine::Csv, days) if days == profile.filled => {
+            let day = format!("substr({name}, 7, 4) || substr({name}, 4, 2) || substr({name}, 1, 2)");
+            (Some(format!("({name} = '' OR {day} > strftime('%Y%m%d', 'now', 'localtime'))")), counted)
+        }
+        (_, 0) => (Some(format!("({name} IS NULL OR {name} > CURRENT_TIMESTAMP)")), counted),
+        _ => (None, format!("TODO: who is there now? {counted}, as text with the day first")),
+    };
+    Filter { sql, about, is_role: false }
 }
 
 /// Columns by which rows of one person differ: school year and semester. Which is the current one, another table knows.

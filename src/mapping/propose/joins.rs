@@ -10,8 +10,11 @@ use crate::source::catalogue::identifier;
 /// Another table that has a header which was not found, and the column that its query needs for it, in words.
 pub(super) fn having(look: &Look<'_>, picked: &Picked, header: &str) -> Option<String> {
     let own = &look.tables[picked.table];
-    others(look, picked).find_map(|table| {
-        let proposed = propose(picked.extract.who, table, look.engine, look.year);
+    // A login of a teacher is none of a student.
+    let who = picked.extract.who;
+    let other = if who == Who::Students { Who::Staff } else { Who::Students };
+    others(look, picked).filter(|table| !is_of(&table.table, other) || is_of(&table.table, who)).find_map(|table| {
+        let proposed = propose(who, table, look.engine, look.year);
         let wanted = *proposed.found.iter().find(|found| found.header == header)?.columns.first()?;
         let link = link(look, own, table).filter(|link| link.by != wanted)?;
         let name = identifier(look.engine, &table.rows.columns[wanted].name);

@@ -36,8 +36,10 @@ pub struct Profile {
     pub levels: usize,
     /// Cells with a space inside.
     pub spaces: usize,
-    /// Dates or times, year first.
+    /// Dates or times, year first or day first.
     pub dates: usize,
+    /// Those of them that have the day first, as exports write them: `31/07/2025`, `31.07.2025`.
+    pub days_first: usize,
     /// `M`, `F`, and words for them.
     pub genders: usize,
     /// The highest year level.
@@ -72,7 +74,8 @@ impl Profile {
         count(&mut self.padded, all_digits && cell.len() > 1 && cell.starts_with('0'));
         count(&mut self.years, all_digits && cell.parse::<u32>().is_ok_and(|year| (2000..=2060).contains(&year)));
         count(&mut self.spaces, cell.contains(char::is_whitespace));
-        count(&mut self.dates, is_date(cell));
+        count(&mut self.dates, is_date(cell) || is_day_first(cell));
+        count(&mut self.days_first, is_day_first(cell));
         count(&mut self.genders, gender(cell).is_some());
         count(&mut self.addresses, is_address(cell));
         if let Some(level) = Level::of(cell) {
@@ -141,6 +144,19 @@ fn is_date(cell: &str) -> bool {
             4 | 7 => matches!(byte, b'-' | b'/'),
             _ => byte.is_ascii_digit(),
         })
+}
+
+/// `31/07/2025`, and nothing behind it. `07/31/2025` is none.
+fn is_day_first(cell: &str) -> bool {
+    let bytes = cell.as_bytes();
+    let is_written = bytes.len() == 10
+        && bytes.iter().enumerate().all(|(index, byte)| match index {
+            2 | 5 => matches!(byte, b'/' | b'.' | b'-'),
+            _ => byte.is_ascii_digit(),
+        });
+    is_written
+        && cell[..2].parse::<u32>().is_ok_and(|day| (1..=31).contains(&day))
+        && cell[3..5].parse::<u32>().is_ok_and(|month| (1..=12).contains(&month))
 }
 
 /// `M` or `F` for the usual words.
@@ -218,6 +234,8 @@ mod tests {
         let years = profile(&["2031", "2026", "1999", "20 31", "07"]);
         assert_eq!((years.years, years.numbers, years.padded), (2, 4, 1));
         assert_eq!(profile(&["2026-02-28", "2026-02-28T09:05:00", "2026", "ab-cd-efgh"]).dates, 2);
+        let days = profile(&["31/07/2025", "01.02.2026", "07/31/2025", "1/2/2026", "31/07/2025 09:00", "ü1/07/202"]);
+        assert_eq!((days.dates, days.days_first), (2, 2));
         assert_eq!(profile(&["Male", "f", "X"]).genders, 2);
     }
 

@@ -1,5 +1,6 @@
 //! The block `users:` of a mapping as text, with comments that say what was guessed and what is still to do.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::columns::{Extract, Found, Rule};
@@ -259,6 +260,11 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
             comment(out, 6, "Or, if the school uses levels in Infiniti, `academiclevel` with their import IDs.");
         }
         "librarybarcode" => match found("adminsystemid") {
+            Some(id) if who == Who::Staff && as_variable(&id) == id && has_numbers_of_students(place) => line(
+                out,
+                &format!("      # librarybarcode: {{ template: \"T{{{{ {id} }}}}\" }}"),
+                "if the cards bear it; the bare number is a student's, too, and both would be rejected",
+            ),
             Some(id) => line(
                 out,
                 &format!("      # librarybarcode: {id}"),
@@ -304,6 +310,21 @@ fn write_missing(out: &mut String, header: &'static str, who: Who, place: Place<
         comment(out, 6, &join);
     }
     debug_assert!(USERS.header(header).is_some());
+}
+
+/// Whether numbers of staff are numbers of students, too, as where two tables count from 1.
+fn has_numbers_of_students(place: Place<'_>) -> bool {
+    let numbers = |look: &Look<'_>, picked: &Picked| -> BTreeSet<String> {
+        let found = picked.extract.found.iter().find(|found| found.header == "adminsystemid");
+        let column = found.and_then(|found| found.columns.first().copied());
+        let rows = &look.tables[picked.table].rows.rows;
+        let cells = rows.iter().filter_map(|row| Some(row.get(column?)?.trim().to_owned()));
+        cells.filter(|cell| !cell.is_empty()).collect()
+    };
+    let Some((look, staff, _)) = place else { return false };
+    look.students.as_ref().is_some_and(|students| {
+        students.table != staff.table && !numbers(look, students).is_disjoint(&numbers(look, staff))
+    })
 }
 
 /// The extract when there is nothing to guess from.
