@@ -119,6 +119,7 @@ impl Error {
             Self::Target(error) => error.hint(),
             Self::State(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::File { action: "read", .. } => Some("does the file exist, and may this account read it?".into()),
             Self::File { .. } => Some("does the folder exist, is there room, and may this account write there?".into()),
             Self::Interrupted => None,
         }

@@ -270,7 +270,64 @@ fn a_table_that_is_not_there_is_told_with_the_nearest() {
         "students=chinook_custmer",
     ]);
     insta::assert_snapshot!(said);
+    let arguments = ["init", "--source", "sqlite:sis.db", "--target", "example", "--table", "students=pupils"];
+    insta::assert_snapshot!(context.run(&arguments));
     assert!(!context.path("school.yaml").exists());
+}
+
+/// Regression: who named the students' table lost the staff's, and was told that none looks like one.
+#[test]
+fn who_names_one_table_leaves_the_other_to_be_found() {
+    let context = TestContext::new();
+    context.sis(CHINOOK);
+    let arguments = ["--source", "sqlite:sis.db", "--target", "example"];
+    let said = written(&context, &[&arguments[..], &["--table", "students=chinook_customer"]].concat());
+    assert!(
+        said.contains("  students  chinook_customer: ") && said.contains("  staff     chinook_employee: "),
+        "{said}"
+    );
+    let query = ["--force", "--query", "students=SELECT email FROM chinook_customer"];
+    let said = written(&context, &[&arguments[..], &query].concat());
+    assert!(said.contains("  staff     nothing was named for them, so nothing was looked at\n"), "{said}");
+}
+
+/// Exports with the habits of schools: days first, blanks for who is there, several addresses, padded cells.
+#[test]
+fn an_export_with_days_first_leaves_out_who_has_left() {
+    let mut context = TestContext::new();
+    context.set_env("INFINITI_PASSWORD", "canary");
+    let next_year = jiff::Zoned::now().year() + 1;
+    let students = format!(
+        "Login;Student No;Surname;Email Addresses;Exit Year;Leaving Date\n\
+         a1;0009069;O'Neil  ;a1@college.example; canary@home.example;{next_year};\n\
+         a2;0009070;Lee;a2@college.example;{next_year};31/07/2025\n\
+         a3;0009071;M\u{fc}ller;a3@college.example;{next_year};01/12/{next_year}\n"
+    )
+    .replace("a1@college.example; canary@home.example", "\"a1@college.example; canary@home.example\"");
+    let latin: Vec<u8> = students.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    fs::create_dir(context.path("drops")).unwrap();
+    fs::write(context.path("drops/students.csv"), latin).unwrap();
+    context.write("drops/staff.csv", "Login;Surname;Email\nb1;Doe;b1@college.example\n");
+    let said = written(&context, &["--source", "csv:drops", "--target", "example"]);
+    assert!(said.contains("`Leaving Date` has a date in 2 of 3 rows"), "{said}");
+    let mapping = read(&context, "school.yaml").replace("-- WHERE", "WHERE");
+    context.write("school.yaml", mapping);
+    insta::assert_snapshot!(context.run(&["preview", "school.yaml", "--format", "csv"]));
+}
+
+#[test]
+fn a_bare_path_is_told_how_to_write_it() {
+    let context = TestContext::new();
+    let hint = |source: &str, more: &[&str]| {
+        let said = context.run(&[&["init", "--source", source, "--target", "example"], more].concat());
+        said.lines().filter(|line| line.starts_with("hint")).map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(hint("data/sis.db", &[]), "hint: for a SQLite file write `sqlite:data/sis.db`");
+    assert_eq!(hint("drops/students.csv", &[]), "hint: for CSV files write `csv:` and the folder in which they are");
+    let missing = ["--query-file", "students=none.sql"];
+    assert_eq!(hint("sqlite:sis.db", &missing), "hint: does the file exist, and may this account read it?");
+    let said = context.run(&["init", "--source", "sqlite:sis.db", "--target", "http//example.concordinfiniti.com"]);
+    assert!(said.contains("hint: write `https://example.concordinfiniti.com`"), "{said}");
 }
 
 #[test]
@@ -332,6 +389,8 @@ fn somebody_at_a_terminal_is_asked() {
     let mut child = at_a_terminal(&context);
     let place = format!("127.0.0.1:{}", server.port());
     let answers = [
+        ("name [0]: ", "postgres://x"),
+        ("name [0]: ", "postgres"),
         ("name [0]: ", "0"),
         ("Synergetic: ", "postgers://x"),
         ("Synergetic: ", "2"),
@@ -358,6 +417,8 @@ fn somebody_at_a_terminal_is_asked() {
     drop(stdin);
     assert!(child.wait().unwrap().success(), "{said}");
     assert!(!said.contains("canary") && !said.contains("wrong password"), "{said}");
+    assert!(said.contains("the next question is for the database"), "{said}");
+    assert_eq!(said.matches("Which SIS is it?").count(), 1, "the list is shown once: {said}");
     assert!(said.contains("did you mean `postgres:`?") && said.contains("login refused"), "{said}");
     assert!(read(&context, "school.yaml").contains("username: username"));
     let secrets = fs::read_to_string(context.path(".env")).unwrap();

@@ -445,6 +445,9 @@ fn target_url(text: &str) -> Result<Url, Fault> {
 pub(crate) fn school_address(text: &str) -> Result<String, (String, Option<Hint>)> {
     let text = text.trim().trim_end_matches('/');
     let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if let Some(rest) = text.strip_prefix("https//").or_else(|| text.strip_prefix("http//")) {
+        return Err(("`target.url` lacks its colon".into(), Some(format!("write `https://{rest}`").into())));
+    }
     let address = if is_name {
         format!("https://{}.concordinfiniti.com", text.to_ascii_lowercase())
     } else if text.contains("://") {

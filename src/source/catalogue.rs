@@ -1,5 +1,7 @@
 //! What a database holds: the tables and views that a login may see, with their columns, and SQL to look at one.
 
+use std::fmt;
+
 use super::row::Column;
 use super::{Engine, Source, SourceError, table};
 
@@ -14,6 +16,12 @@ pub struct Relation {
     pub is_view: bool,
     /// Its columns in their order, with their types in the database's own words.
     pub columns: Vec<Column>,
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.schema.is_empty() { f.write_str(&self.name) } else { write!(f, "{}.{}", self.schema, self.name) }
+    }
 }
 
 /// The most columns that are read, of all tables together. An ERP under the SIS has some ten thousand.

@@ -114,9 +114,14 @@ impl Connection {
         } else if text.contains('=') {
             ado::parse(text)
         } else {
-            Err(ConnectionError::new("this is neither a URL nor a connection string").hint(format!(
-                "write for example {EXAMPLE}, or an ADO.NET connection string such as `Server=host\\instance;Database=name`"
-            )))
+            let ending = text.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+            Err(ConnectionError::new("this is neither a URL nor a connection string").hint(match ending.as_deref() {
+                Some("db" | "sqlite" | "sqlite3" | "db3") => format!("for a SQLite file write `sqlite:{text}`"),
+                Some("csv" | "tsv" | "txt") => "for CSV files write `csv:` and the folder in which they are".to_owned(),
+                _ => format!(
+                    "write for example {EXAMPLE}, or an ADO.NET connection string such as `Server=host\\instance;Database=name`"
+                ),
+            }))
         }
     }
 

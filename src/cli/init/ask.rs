@@ -62,8 +62,10 @@ fn until_right<T>(
     default: Option<&str>,
     read: impl Fn(&str) -> Result<T, Refused>,
 ) -> Result<T, Error> {
-    for _ in 0..TRIES {
-        let answer = terminal.ask(question).map_err(unheard)?.ok_or(Error::Interrupted)?;
+    for attempt in 0..TRIES {
+        // A list is shown once: below it the remark would be out of sight.
+        let again = if attempt == 0 { None } else { question.again() };
+        let answer = terminal.ask(again.as_ref().unwrap_or(question)).map_err(unheard)?.ok_or(Error::Interrupted)?;
         let answer = match answer.trim() {
             "" => default.unwrap_or_default(),
             answer => answer,
@@ -174,7 +176,16 @@ fn template_or_none(answer: &str) -> Result<Option<&'static Shipped>, Refused> {
             let shipped = SHIPPED.get(number - 1);
             shipped.map(Some).ok_or_else(|| (format!("the numbers go from 0 to {}", SHIPPED.len()), None))
         }
-        Err(_) => template(answer).map(Some),
+        Err(_) => template(answer).map(Some).map_err(|(message, hint)| {
+            // All names stand above. An address is the next question's.
+            let near = hint.filter(|hint| hint.starts_with("did you mean"));
+            let hint = if answer.contains([':', '=', '.']) {
+                "Enter alone, or 0: the next question is for the database".to_owned()
+            } else {
+                near.unwrap_or_else(|| format!("write a number from 0 to {}, or a name of the list", SHIPPED.len()))
+            };
+            (message, Some(hint))
+        }),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::args::InitArgs;
+use crate::cli::output;
 use crate::error::Error;
 use crate::infiniti::builder::{Builder, MissingColumn};
 use crate::infiniti::contract::USERS;
@@ -73,6 +74,11 @@ impl Wanted {
     pub(in crate::cli) fn is_given(&self) -> bool {
         !self.tables.is_empty() || !self.queries.is_empty()
     }
+
+    /// Whether nothing else is looked at. Who names one table leaves the other to be found; who writes a query does not.
+    pub(in crate::cli) fn is_all(&self) -> bool {
+        !self.queries.is_empty() || self.tables.len() > 1
+    }
 }
 
 fn of_whom(text: &str) -> (Option<Who>, &str) {
@@ -90,9 +96,23 @@ pub(in crate::cli) struct Seen {
     tables: Vec<Sampled>,
     students: Option<Picked>,
     staff: Option<Picked>,
+    /// The names of all tables and views.
+    names: Vec<String>,
 }
 
 impl Seen {
+    /// What may be meant where no table was picked, and whether each of these lists people: tables that do, or else all.
+    pub(super) fn offers(&self) -> (Vec<&str>, bool) {
+        let is_picked =
+            |index: usize| [&self.students, &self.staff].into_iter().flatten().any(|picked| picked.table == index);
+        let lists: Vec<&str> = propose::lists(&self.tables, self.connection.engine, self.year)
+            .into_iter()
+            .filter(|index| !is_picked(*index))
+            .map(|index| self.tables[index].name.as_str())
+            .collect();
+        if lists.is_empty() { (self.names.iter().map(String::as_str).collect(), false) } else { (lists, true) }
+    }
+
     /// What a mapping is made of; `None` if it is made of a shipped one.
     pub(super) fn look(&self) -> Option<Look<'_>> {
         (self.year != 0).then(|| Look {
@@ -112,7 +132,14 @@ impl Seen {
 pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: bool) -> Result<Seen, Error> {
     let mut sessions = Sessions { connection: connection.clone(), open: None };
     sessions.open().await.map_err(|source| Error::Source(connect_error(connection, source)))?;
-    let mut seen = Seen { connection: connection.clone(), year: 0, tables: Vec::new(), students: None, staff: None };
+    let mut seen = Seen {
+        connection: connection.clone(),
+        year: 0,
+        tables: Vec::new(),
+        students: None,
+        staff: None,
+        names: Vec::new(),
+    };
     if is_shipped {
         sessions.close().await;
         return Ok(seen);
@@ -135,14 +162,17 @@ pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: b
     if wanted.queries.is_empty() || !wanted.tables.is_empty() {
         let relations =
             sessions.catalogue().await.map_err(|source| Error::Source(connect_error(connection, source)))?;
+        seen.names = relations.iter().map(Relation::to_string).collect();
         let chosen = chosen(&relations, wanted)?;
-        if !wanted.is_given() {
-            sessions.close().await;
-            sessions.connection.timeout = connection.timeout.min(TABLE_TIMEOUT);
-        }
-        let started = Instant::now();
+        let mut started = None;
         for (index, who) in chosen {
-            if who.is_none() && started.elapsed() > TABLES_TIMEOUT {
+            if who.is_none() && started.is_none() {
+                // From here on all is a guess.
+                sessions.close().await;
+                sessions.connection.timeout = connection.timeout.min(TABLE_TIMEOUT);
+                started = Some(Instant::now());
+            }
+            if started.is_some_and(|started| started.elapsed() > TABLES_TIMEOUT) {
                 break;
             }
             let relation = &relations[index];
@@ -150,11 +180,7 @@ pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: b
             match sessions.read(&query, ROWS_MAX).await {
                 Ok(rows) => {
                     let sql = Sql::From(relation.in_sql(connection.engine));
-                    let name = if relation.schema.is_empty() {
-                        relation.name.clone()
-                    } else {
-                        format!("{}.{}", relation.schema, relation.name)
-                    };
+                    let name = relation.to_string();
                     seen.tables.push(Sampled { name, table: relation.name.clone(), sql, rows });
                     of.push(who);
                 }
@@ -176,7 +202,6 @@ pub(super) async fn look(connection: &Connection, wanted: &Wanted, is_shipped: b
                 is_shared: false,
                 others: Vec::new(),
             }),
-            // Who names the one leaves the other to be found among the rest.
             None => propose::pick(who, &seen.tables, connection.engine, seen.year),
         };
         match who {
@@ -201,7 +226,10 @@ fn chosen(relations: &[Relation], wanted: &Wanted) -> Result<Vec<(usize, Option<
             let hint = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if relations.is_empty() => "this login sees no table at all".to_owned(),
-                None => "without `--table` sispush looks for tables that may be the right ones".to_owned(),
+                None => {
+                    let names: Vec<String> = relations.iter().map(Relation::to_string).collect();
+                    format!("there are {}", output::some_of(&names))
+                }
             };
             return Err(Error::Usage {
                 message: format!("there is no table or view `{name}`"),
@@ -212,8 +240,10 @@ fn chosen(relations: &[Relation], wanted: &Wanted) -> Result<Vec<(usize, Option<
         let who = who.or_else(|| propose::who_by_name(&relations[index].name)).unwrap_or(next);
         chosen.push((index, Some(who)));
     }
-    if chosen.is_empty() {
-        chosen.extend(propose::candidates(relations, TABLES_MAX).into_iter().map(|index| (index, None)));
+    if !wanted.is_all() {
+        let named = chosen.first().map(|(index, _)| *index);
+        let candidates = propose::candidates(relations, TABLES_MAX).into_iter().filter(|index| Some(*index) != named);
+        chosen.extend(candidates.map(|index| (index, None)));
     }
     Ok(chosen)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Output, STRONG, WARNING, counted, write_failed};
+use super::{Output, STRONG, WARNING, counted, number, write_failed};
 use crate::cli::init::{ROWS_MAX, Summary, Wanted};
 use crate::error::{Error, causes};
 use crate::mapping::shipped::Shipped;
@@ -50,6 +50,16 @@ pub(in crate::cli) enum Question<'q> {
     },
 }
 
+impl Question<'_> {
+    /// The question without its list, for when the list has just been shown; `None` if it has none.
+    pub(in crate::cli) fn again(&self) -> Option<Question<'static>> {
+        match self {
+            Question::Template(_) => Some(Question::Template(&[])),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with an answer.
 #[derive(Debug)]
 pub(in crate::cli) struct Remark<'r> {
@@ -62,6 +72,7 @@ impl Output {
     pub(in crate::cli) fn question(&mut self, question: &Question<'_>) -> io::Result<()> {
         let mut notes = self.notes();
         match question {
+            Question::Template([]) => write!(notes, "Number or name [0]: ")?,
             Question::Template(shipped) => {
                 writeln!(notes, "Which SIS is it? These mappings are shipped:")?;
                 writeln!(notes, "  0  another one: look at the database and guess")?;
@@ -141,8 +152,12 @@ impl Output {
     ) -> Result<(), Error> {
         let what = if is_shipped {
             "runs the mapping's queries up to their first row".to_owned()
-        } else if wanted.is_given() {
+        } else if wanted.is_all() {
             format!("reads up to {ROWS_MAX} rows of what you named")
+        } else if wanted.is_given() {
+            format!(
+                "reads the list of tables, and up to {ROWS_MAX} rows of what you named and of those that may be lists of people"
+            )
         } else {
             format!("reads the list of tables and up to {ROWS_MAX} rows of those that may be lists of people")
         };
@@ -164,14 +179,7 @@ impl Output {
                 "wrote {file}{}",
                 summary.template.map_or(String::new(), |name| format!(", from the shipped mapping `{name}`"))
             )?;
-            for (who, table, headers) in &summary.extracts {
-                match table {
-                    Some(table) => {
-                        writeln!(out, "  {:<9} {table}: {} guessed", who.name(), counted(*headers as u64, "header"))?;
-                    }
-                    None => writeln!(out, "  {:<9} no table looks like one of {}", who.name(), who.name())?,
-                }
-            }
+            write_tables(&mut out, summary)?;
             for trial in &summary.trials {
                 let name = &trial.extract;
                 match &trial.result {
@@ -219,6 +227,14 @@ impl Output {
             if !summary.missing.is_empty() {
                 writeln!(out, "  write {} into .env, as .env.example shows", listed(&summary.missing))?;
             }
+            let left = summary.extracts.iter().find(|(_, table, _)| table.is_none());
+            if let Some((who, ..)) = left.filter(|_| !summary.is_named && !summary.offers.0.is_empty()) {
+                writeln!(
+                    out,
+                    "  if you know the table, run the same again with --force --table {}=NAME; if two must be joined, with --query-file",
+                    who.name()
+                )?;
+            }
             if summary.todos > 0 {
                 writeln!(
                     out,
@@ -231,6 +247,39 @@ impl Output {
         };
         write().map_err(write_failed)
     }
+}
+
+/// What each extract was guessed from.
+fn write_tables(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
+    for (who, table, headers) in &summary.extracts {
+        let who = who.name();
+        match table {
+            Some(table) => writeln!(out, "  {who:<9} {table}: {} guessed", counted(*headers as u64, "header"))?,
+            None if summary.is_named => {
+                writeln!(out, "  {who:<9} nothing was named for them, so nothing was looked at")?;
+            }
+            None => {
+                let (names, are_lists) = &summary.offers;
+                let offers = match (names.len(), are_lists) {
+                    (0, _) => String::new(),
+                    (1, true) => format!("; lists people: {}", some_of(names)),
+                    (_, true) => format!("; list people: {}", some_of(names)),
+                    (_, false) => format!("; there are {}", some_of(names)),
+                };
+                writeln!(out, "  {who:<9} no table looks like one of {who}{offers}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first names of a list that may be long, in back-ticks.
+pub(in crate::cli) fn some_of(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let first: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {} more", number(more as u64)) } else { String::new() };
+    first.join(", ") + &more
 }
 
 /// `A`, `A and B`.

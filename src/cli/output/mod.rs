@@ -13,7 +13,7 @@ mod result;
 mod sarif;
 mod state;
 
-pub(super) use init::{Question, Remark};
+pub(super) use init::{Question, Remark, some_of};
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

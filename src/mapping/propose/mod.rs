@@ -24,7 +24,7 @@ use crate::source::table::Table;
 
 pub use columns::{Extract, Found, propose};
 pub use head::{SOURCE_PASSWORD, head, password_of};
-pub use tables::{Picked, candidates, pick, who_by_name};
+pub use tables::{Picked, candidates, lists, pick, who_by_name};
 pub use write::{Look, Sql, users};
 
 /// Who the patrons of an extract are.

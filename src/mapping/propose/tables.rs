@@ -101,8 +101,7 @@ pub fn pick(who: Who, tables: &[Sampled], engine: Engine, year: i16) -> Option<P
         .filter_map(|(index, table)| {
             let extract = propose(who, table, engine, year);
             let has = |header: &str| extract.found.iter().any(|found| found.header == header);
-            // A list of people has names, or at least logins with addresses.
-            let is_list = has("surname") || has("givenname") || (has("username") && has("emailaddress"));
+            let is_list = is_list(&extract);
             // A table that does not say so is one of students only if it has what students alone have.
             let says_so = is_of(&table.table, who)
                 || (!is_of(&table.table, other(who))
@@ -117,6 +116,22 @@ pub fn pick(who: Who, tables: &[Sampled], engine: Engine, year: i16) -> Option<P
     let (_, table, extract) = scored.into_iter().next()?;
     let is_shared = !is_of(&tables[table].table, who);
     Some(Picked { table, extract, is_shared, others })
+}
+
+/// Tables that list people, whatever their names say.
+pub fn lists(tables: &[Sampled], engine: Engine, year: i16) -> Vec<usize> {
+    let is_one = |table: &Sampled| {
+        !table.rows.rows.is_empty()
+            && side_words(&table.table) == 0
+            && is_list(&propose(Who::Students, table, engine, year))
+    };
+    (0..tables.len()).filter(|index| is_one(&tables[*index])).collect()
+}
+
+/// A list of people has names, or at least logins with addresses.
+fn is_list(extract: &Extract) -> bool {
+    let has = |header: &str| extract.found.iter().any(|found| found.header == header);
+    has("surname") || has("givenname") || (has("username") && has("emailaddress"))
 }
 
 fn other(who: Who) -> Who {
