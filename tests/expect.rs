@@ -191,7 +191,11 @@ fn rejected_rows_and_failures_have_their_exit_codes() {
     let context = school("  - { rows: { min: 4 } }\n");
     context.sis("UPDATE students SET year = 30 WHERE login = 'ann'");
     let rejected = context.run(&["test", "school.yaml"]);
-    assert!(rejected.starts_with("exit code 1\n") && rejected.contains("rejected  1 row;"), "{rejected}");
+    assert!(
+        rejected.starts_with("exit code 1\n")
+            && rejected.contains("rejected  1 row; `sispush preview school.yaml --rejected` says"),
+        "{rejected}"
+    );
     let context = school("  - { patron: ann, is: { formclass: 7A } }\n");
     context.sis("UPDATE students SET year = 30 WHERE login = 'ann'");
     let judged = context.run(&["test", "school.yaml"]);

@@ -275,6 +275,20 @@ fn a_table_that_is_not_there_is_told_with_the_nearest() {
     assert!(!context.path("school.yaml").exists());
 }
 
+#[test]
+fn tables_that_do_not_say_who_is_in_them_are_named() {
+    let context = TestContext::new();
+    context.sis(
+        "CREATE TABLE kunden (login text, email text); INSERT INTO kunden VALUES ('a', 'a@school.example');
+         CREATE TABLE zimmer (nr text)",
+    );
+    let said = written(&context, &["--source", "sqlite:sis.db", "--target", "example"]);
+    let offers = "; with people in them: `kunden`; others: `zimmer`";
+    assert!(said.contains(&format!("  students  no table looks like one of students{offers}\n")), "{said}");
+    assert!(said.contains(&format!("  staff     no table looks like one of staff{offers}\n")), "{said}");
+    assert!(said.contains("run the same again with --force --table students=NAME"), "{said}");
+}
+
 /// Regression: who named the students' table lost the staff's, and was told that none looks like one.
 #[test]
 fn who_names_one_table_leaves_the_other_to_be_found() {

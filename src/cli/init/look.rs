@@ -88,6 +88,15 @@ fn of_whom(text: &str) -> (Option<Who>, &str) {
         .unwrap_or((None, text))
 }
 
+/// The names of tables that nobody has picked.
+#[derive(Debug, Default)]
+pub(in crate::cli) struct Offers {
+    /// Those that list people.
+    pub(in crate::cli) lists: Vec<String>,
+    /// The others.
+    pub(in crate::cli) others: Vec<String>,
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub(in crate::cli) struct Seen {
@@ -101,16 +110,18 @@ pub(in crate::cli) struct Seen {
 }
 
 impl Seen {
-    /// What may be meant where no table was picked, and whether each of these lists people: tables that do, or else all.
-    pub(super) fn offers(&self) -> (Vec<&str>, bool) {
-        let is_picked =
-            |index: usize| [&self.students, &self.staff].into_iter().flatten().any(|picked| picked.table == index);
-        let lists: Vec<&str> = propose::lists(&self.tables, self.connection.engine, self.year)
+    /// What may be meant where no table was picked: tables that list people, then the others.
+    pub(super) fn offers(&self) -> Offers {
+        let is_picked = |name: &String| {
+            [&self.students, &self.staff].into_iter().flatten().any(|picked| self.tables[picked.table].name == *name)
+        };
+        let lists: Vec<String> = propose::lists(&self.tables, self.connection.engine, self.year)
             .into_iter()
-            .filter(|index| !is_picked(*index))
-            .map(|index| self.tables[index].name.as_str())
+            .map(|index| self.tables[index].name.clone())
+            .filter(|name| !is_picked(name))
             .collect();
-        if lists.is_empty() { (self.names.iter().map(String::as_str).collect(), false) } else { (lists, true) }
+        let others = self.names.iter().filter(|name| !is_picked(name) && !lists.contains(name)).cloned().collect();
+        Offers { lists, others }
     }
 
     /// What a mapping is made of; `None` if it is made of a shipped one.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use look::Seen;
-pub(super) use look::{ROWS_MAX, Trial, Wanted};
+pub(super) use look::{Offers, ROWS_MAX, Trial, Wanted};
 
 use super::args::InitArgs;
 use super::output::Output;
@@ -39,8 +39,8 @@ pub(super) struct Summary {
     pub(super) kept: Vec<String>,
     /// What each extract was guessed from, with the headers that are still to do.
     pub(super) extracts: Vec<(Who, Option<String>, usize)>,
-    /// Tables that may be meant where none was picked, and whether each of these lists people.
-    pub(super) offers: (Vec<String>, bool),
+    /// Tables that may be meant where none was picked.
+    pub(super) offers: Offers,
     /// Whether only what was named was looked at.
     pub(super) is_named: bool,
     /// Places marked with `TODO`.
@@ -121,9 +121,7 @@ pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, 
         kept,
         example,
         extracts: extracts(look.as_ref()),
-        offers: seen.as_ref().map(Seen::offers).map_or_else(Default::default, |(names, are_lists)| {
-            (names.into_iter().map(str::to_owned).collect(), are_lists)
-        }),
+        offers: seen.as_ref().map(Seen::offers).unwrap_or_default(),
         is_named: wanted.is_all(),
         todos: text.split("\nusers:\n").skip(1).map(|users| users.matches("TODO").count()).sum(),
         trials,

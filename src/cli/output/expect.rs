@@ -1,6 +1,7 @@
 //! What became of expectations, for people and programs.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ impl Output {
     pub(in crate::cli) fn tested(&mut self, tested: &Tested, show_values: bool) -> Result<(), Error> {
         let name = tested.name.clone().unwrap_or_else(|| tested.path.display().to_string());
         match &tested.result {
-            Ok(results) => write_results(&mut self.data(), &name, results, show_values).map_err(write_failed),
+            Ok(results) => {
+                write_results(&mut self.data(), (&name, &tested.path), results, show_values).map_err(write_failed)
+            }
             Err(error) => {
                 if !matches!(error, Error::Mapping(_)) {
                     writeln!(self.notes(), "{ERROR}error{ERROR:#}: mapping `{name}` could not be tested")
@@ -42,7 +45,12 @@ impl Output {
     }
 }
 
-fn write_results(out: &mut impl Write, name: &str, results: &Results, show_values: bool) -> io::Result<()> {
+fn write_results(
+    out: &mut impl Write,
+    (name, path): (&str, &Path),
+    results: &Results,
+    show_values: bool,
+) -> io::Result<()> {
     let rows: u64 = results.extracts.iter().map(|extract| extract.rows).sum();
     let extracts: Vec<String> =
         results.extracts.iter().map(|extract| format!("{} {}", extract.name, number(extract.rows))).collect();
@@ -55,7 +63,11 @@ fn write_results(out: &mut impl Write, name: &str, results: &Results, show_value
     )?;
     if results.rejections > 0 {
         let rejected = counted(results.rejections, "row");
-        writeln!(out, "  {WARNING}rejected{WARNING:#}  {rejected}; `sispush preview --rejected` says why")?;
+        writeln!(
+            out,
+            "  {WARNING}rejected{WARNING:#}  {rejected}; `sispush preview {} --rejected` says why",
+            path.display()
+        )?;
     }
     for verdict in &results.verdicts {
         let text = verdict_text(verdict, show_values);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Output, STRONG, WARNING, counted, number, write_failed};
-use crate::cli::init::{ROWS_MAX, Summary, Wanted};
+use crate::cli::init::{Offers, ROWS_MAX, Summary, Wanted};
 use crate::error::{Error, causes};
 use crate::mapping::shipped::Shipped;
 use crate::source::{Connection, Engine};
@@ -228,7 +228,9 @@ impl Output {
                 writeln!(out, "  write {} into .env, as .env.example shows", listed(&summary.missing))?;
             }
             let left = summary.extracts.iter().find(|(_, table, _)| table.is_none());
-            if let Some((who, ..)) = left.filter(|_| !summary.is_named && !summary.offers.0.is_empty()) {
+            if let Some((who, ..)) =
+                left.filter(|_| !summary.is_named && (summary.offers.lists.len() + summary.offers.others.len() > 0))
+            {
                 writeln!(
                     out,
                     "  if you know the table, run the same again with --force --table {}=NAME; if two must be joined, with --query-file",
@@ -259,12 +261,17 @@ fn write_tables(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
                 writeln!(out, "  {who:<9} nothing was named for them, so nothing was looked at")?;
             }
             None => {
-                let (names, are_lists) = &summary.offers;
-                let offers = match (names.len(), are_lists) {
-                    (0, _) => String::new(),
-                    (1, true) => format!("; lists people: {}", some_of(names)),
-                    (_, true) => format!("; list people: {}", some_of(names)),
-                    (_, false) => format!("; there are {}", some_of(names)),
+                let Offers { lists, others } = &summary.offers;
+                let offers = match (lists.as_slice(), others.as_slice()) {
+                    ([], []) => String::new(),
+                    ([], others) => format!("; there are {}", some_of(others)),
+                    // The tables of a whole SIS would bury the lists.
+                    (lists, others) if others.is_empty() || others.len() > NAMED_MAX => {
+                        format!("; with people in them: {}", some_of(lists))
+                    }
+                    (lists, others) => {
+                        format!("; with people in them: {}; others: {}", some_of(lists), some_of(others))
+                    }
                 };
                 writeln!(out, "  {who:<9} no table looks like one of {who}{offers}")?;
             }
@@ -273,11 +280,13 @@ fn write_tables(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     Ok(())
 }
 
+/// So many tables are named.
+const NAMED_MAX: usize = 20;
+
 /// The first names of a list that may be long, in back-ticks.
 pub(in crate::cli) fn some_of(names: &[String]) -> String {
-    const MOST: usize = 20;
-    let first: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-    let more = names.len().saturating_sub(MOST);
+    let first: Vec<String> = names.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {} more", number(more as u64)) } else { String::new() };
     first.join(", ") + &more
 }
