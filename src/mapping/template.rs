@@ -245,9 +245,11 @@ fn without_slices(source: &str) -> Option<String> {
         match (quote, c) {
             (Some(_), '\\') => out.extend(rest.next()),
             (Some(open), _) => quote = Some(open).filter(|open| *open != c),
-            // Outside of `{{ }}` an apostrophe is text.
-            (None, '"' | '\'') if !brackets.is_empty() => quote = Some(c),
-            (None, '{' | '(' | '[') => brackets.push(c),
+            (None, '{') => brackets.push(c),
+            // Outside of `{{ }}` an apostrophe or a bracket is text.
+            (None, _) if brackets.is_empty() => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[') => brackets.push(c),
             (None, '}' | ')' | ']') => {
                 brackets.pop();
             }
@@ -303,7 +305,7 @@ mod tests {
         let day = [("Leaves", "2026-12-10"), ("From", "1")];
         for (source, expected) in [
             ("{{ Leaves[:4] }}", "2026"),
-            ("it's {{ Leaves[ 5 : 7 ] }}", "it's 12"),
+            ("(it's {{ Leaves[ 5 : 7 ] }}", "(it's 12"),
             ("{{ Leaves[8:] }}", "10"),
             ("{{ Leaves[::2] }}", "22-21"),
             ("{{ (Leaves ~ ':]')[-2:] }}", ":]"),
