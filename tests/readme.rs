@@ -242,16 +242,13 @@ fn what_init_prints_and_writes_is_shown() {
 
 #[test]
 fn what_a_rehearsal_and_a_state_look_like_is_shown() {
-    let (_server, context) = school("");
+    let (_server, mut context) = school("");
+    context.set_env("INFINITI_PASSWORD", support::context::PASSWORD); // Needed from here on.
     compare_output("output: diff", &context.run(&["diff", "school.yaml", "--verbose"]));
     let sandbox = TestContext::with_sandbox(&[]);
     let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
     let pushed = replaced(&mapping, &[("https://example.concordinfiniti.com", sandbox.sandbox().url())]);
     context.write("school.yaml", pushed);
-    write_secrets(
-        &context,
-        &fs::read_to_string(context.path(".env")).unwrap().replace("=x\n", "=canary-infiniti-4711\n"),
-    );
     context.run(&["push", "school.yaml"]);
     compare_output("output: state", &context.run(&["state", "show", "school.yaml"]));
 }
