@@ -228,3 +228,47 @@ fn options_that_do_not_fit_are_refused() {
     assert!(said.iter().all(|said| said.starts_with("exit code 2\n")), "{said:#?}");
     assert_snapshot!("refused", said.join("\n"));
 }
+
+/// Regression: `--out students.csv` beside `csv:.` put the preview in the place of the drop, and `--out sis.db` one in the
+/// place of the SIS, which is never written to.
+#[test]
+fn what_a_run_reads_is_not_written_over() {
+    let context = school();
+    context.write("students.sql", support::context::STUDENTS_QUERY).write(".env", "OTHER=x\n");
+    #[cfg(unix)]
+    fs::set_permissions(context.path(".env"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let inline = format!("query: |\n      {}", support::context::STUDENTS_QUERY);
+    let mapping = mapping.replace(&inline, "query_file: students.sql") + "state: state.db\n";
+    context.write("school.yaml", &mapping).write("state.db", "");
+    fs::create_dir(context.path("drops")).unwrap();
+    let drop = "login,given,family,email,year,barcode,form\nann,Ann,Lee,,2031,0001,7A\n";
+    context.write("drops/students.csv", drop).write("drops.yaml", mapping.replace("sqlite:sis.db", "csv:drops"));
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("sis.db", context.path("link.csv")).unwrap();
+    let mut cases = vec![
+        ("school.yaml", "school.yaml", "is the mapping itself"),
+        ("school.yaml", "./sis.db", "is the source"),
+        ("school.yaml", ".env", "is the file of the secrets"),
+        ("school.yaml", "students.sql", "is a query of the mapping"),
+        ("school.yaml", "state.db", "is the state"),
+        ("drops.yaml", "drops/students.csv", "is a file of the source"),
+        ("drops.yaml", "drops/more.CSV", "is a file of the source"),
+    ];
+    if cfg!(unix) {
+        cases.push(("school.yaml", "link.csv", "is the source"));
+    }
+    for (mapping, file, why) in cases {
+        let before = fs::read(context.path(file)).ok();
+        for arguments in [&["preview", mapping, "--out", file][..], &["doctor", mapping, "--bundle", file]] {
+            let said = context.run(arguments);
+            assert!(said.starts_with("exit code 2\n") && said.contains(why), "{arguments:?}: {said}");
+            assert_eq!(fs::read(context.path(file)).ok(), before, "{arguments:?}");
+        }
+    }
+    // Beside the drops and in another folder there is room.
+    for file in ["drops/shown.json", "students.csv"] {
+        let said = context.run(&["preview", "drops.yaml", "--out", file]);
+        assert!(said.starts_with("exit code 0\n"), "{said}");
+    }
+}

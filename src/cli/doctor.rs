@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::args::{DoctorArgs, FormatArg};
 use super::output::Output;
+use super::own;
 use super::state::location;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{self, Mapping};
@@ -30,6 +31,14 @@ impl Examined {
 
 pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output: Output) -> Result<ExitCode, Error> {
     let paths = mapping::find(&args.mappings)?;
+    if let Some(file) = &args.bundle {
+        for path in &paths {
+            // Whether it is valid, and its secrets are there, is told below.
+            let mut mapping = Mapping::load(path).ok();
+            drop(mapping.as_mut().map(Mapping::resolve));
+            own::refuse("--bundle", file, path, mapping.as_ref())?;
+        }
+    }
     let asked = Asked { state: args.state.state.as_deref().map(location).transpose()?, post_empty: args.post_empty };
     let mut all = Vec::new();
     let mut printed = Ok(());

@@ -8,6 +8,7 @@ mod explain;
 mod init;
 mod man;
 mod output;
+mod own;
 mod preview;
 mod push;
 mod random;

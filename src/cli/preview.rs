@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::args::{PreviewArgs, PreviewFormatArg};
 use super::output::Output;
+use super::own;
 use super::random::Random;
 use crate::error::{Error, ExitCode};
 use crate::infiniti::contract::{Header, HeaderSet, Kind, USERNAME, USERS};
@@ -63,6 +64,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     output.mapping_warnings(&mapping)?;
     mapping.resolve(&[Part::Source])?;
     if let Some(path) = place.file {
+        own::refuse("--out", path, &args.mapping, Some(&mapping))?;
         // A folder that is not there must not cost the SIS a scan.
         ops::try_private(path).map_err(|source| Error::File { action: "write", path: path.to_owned(), source })?;
     }
