@@ -272,3 +272,26 @@ fn what_a_run_reads_is_not_written_over() {
         assert!(said.starts_with("exit code 0\n"), "{said}");
     }
 }
+
+/// Regression: Ctrl-C in the middle left `.patrons.csv.4711.part` behind, with half of the pupils in it.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_broken_off_leaves_nothing_behind() {
+    let context = TestContext::new();
+    context.students(200_000).mapping("");
+    let mut command = context.command(&["preview", "school.yaml", "--out", "patrons.csv"]);
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let parts = || {
+        let entries = fs::read_dir(context.folder()).unwrap().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part")).collect::<Vec<_>>()
+    };
+    // The first, empty one only tries whether there is room for it.
+    while parts().iter().all(|part| part.metadata().map_or(0, |file| file.len()) == 0) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before anything was seen of its file");
+        std::thread::yield_now();
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(parts().is_empty() && !context.path("patrons.csv").exists());
+}

@@ -27,6 +27,7 @@ use args::{ColourArg, Command, LogFormatArg};
 use output::Output;
 
 use crate::error::{Error, ExitCode};
+use crate::ops;
 use crate::ops::logging::{self, LogFormat, LogOptions};
 use crate::sync::Interrupt;
 
@@ -112,10 +113,11 @@ where
         } else {
             ended
         };
-        match ended {
-            Some(result) => result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())),
-            None => Err(Error::Interrupted),
-        }
+        let Some(result) = ended else {
+            ops::remove_unfinished();
+            return Err(Error::Interrupted);
+        };
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     });
     runtime.shutdown_background();
     result

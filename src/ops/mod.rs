@@ -8,6 +8,10 @@ pub mod rotation;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The files that [`write_private`] is writing: whoever ends the program in the middle takes them away.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Writes a file that only its owner may read, where the platform can say so, as it holds secrets or pupils' data: whole or
 /// not at all, since another beside it takes its place when it is done.
@@ -17,6 +21,7 @@ use std::path::{Path, PathBuf};
 pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let path = &target_of(path)?;
     let part = part_of(path)?;
+    unfinished(|files| files.push(part.clone()));
     let result = new_private_file(&part).and_then(|file| {
         let mut out = BufWriter::new(file);
         write(&mut out)?;
@@ -27,7 +32,23 @@ pub fn write_private(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resu
         // There may be nothing to remove.
         drop(fs::remove_file(&part));
     }
+    unfinished(|files| files.retain(|file| *file != part));
     result
+}
+
+/// Removes what [`write_private`] has not finished, for a program that is about to end: half a file of pupils must not
+/// lie about.
+pub fn remove_unfinished() {
+    unfinished(|files| {
+        for file in files.drain(..) {
+            // It may not have been begun yet, or be whole by now.
+            drop(fs::remove_file(file));
+        }
+    });
+}
+
+fn unfinished(change: impl FnOnce(&mut Vec<PathBuf>)) {
+    change(&mut UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Whether [`write_private`] could begin, to be asked before the work whose result it writes.
