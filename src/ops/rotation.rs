@@ -4,7 +4,7 @@
 //! are the times inside. A crate for this (tracing-appender) would have brought 22 more.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -43,8 +43,12 @@ pub struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens a file for appending; makes it, readable for its owner only, if it is not there. Its folder must exist.
+    /// Opens a file for appending; makes it, readable for its owner only, if it is not there. Its folder must exist. What
+    /// is plainly something else, such as a mapping, is an error: it would be written to, and set aside later.
     pub fn open(path: &Path, rotation: Rotation, clock: fn() -> Timestamp) -> io::Result<Self> {
+        if is_something_else(path) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is there already, and is no log"));
+        }
         let mut this = Self {
             path: path.to_path_buf(),
             rotation,
@@ -118,10 +122,29 @@ impl RotatingFile {
     }
 
     fn old(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
+        old(&self.path, number)
     }
+}
+
+/// Whether a file that is there is a mapping, a table, a database: told by its ending and its first bytes. Any other may be
+/// a log, as technicians send all kinds of things into one, and a power cut leaves zeros.
+fn is_something_else(path: &Path) -> bool {
+    const ENDINGS: [&str; 5] = ["yaml", "yml", "csv", "tsv", "sql"];
+    const STARTS: [&[u8]; 2] = [b"SQLite format 3\0", b"PK\x03\x04"];
+    let is_there = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    let mut start = [0; 16];
+    let Some(length) = is_there.then(|| File::open(path).ok()?.read(&mut start).ok()).flatten() else { return false };
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    path.file_name().is_some_and(|name| name == ".env")
+        || ENDINGS.iter().any(|other| ending.eq_ignore_ascii_case(other))
+        || STARTS.iter().any(|other| start[..length].starts_with(other))
+}
+
+/// A file that was set aside; 1 is the newest.
+pub fn old(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.to_path_buf().into_os_string();
+    name.push(format!(".{number}"));
+    name.into()
 }
 
 impl Write for RotatingFile {
@@ -201,6 +224,33 @@ mod tests {
         fn check(&self, files: &[(&str, &str)]) {
             let expected: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
             assert_eq!(self.files(), expected);
+        }
+    }
+
+    /// Regression: `--log-file sis.db` appended to the SIS and, from 10 MiB on, set it aside as an old log.
+    #[test]
+    fn what_is_no_log_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str, start: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, start).unwrap();
+            let opened = RotatingFile::open(&path, Rotation::default(), clock);
+            assert_eq!(std::fs::read(&path).unwrap(), start);
+            opened.map(drop).map_err(|error| error.to_string())
+        };
+        for (name, start) in [
+            ("sis.db", b"SQLite format 3\0 and more".as_slice()),
+            ("support.zip", b"PK\x03\x04"),
+            ("school.yaml", b"version: 1\n"),
+            ("STUDENTS.CSV", b"login\n"),
+            (".env", b"SIS_PASSWORD=x\n"),
+        ] {
+            assert_eq!(open(name, start), Err("it is there already, and is no log".to_owned()), "{name}");
+        }
+        for (name, start) in
+            [("a.log", b"school: read 3 rows\n".as_slice()), ("b.json", b"{}"), ("c", b"\0\0"), ("d.csv", b"")]
+        {
+            assert_eq!(open(name, start), Ok(()), "{name}");
         }
     }
 
