@@ -616,3 +616,21 @@ fn a_bundle_that_cannot_be_written_is_an_error() {
     assert!(said.starts_with("exit code 2\n"), "{said}");
     assert!(said.contains("error: could not write `nowhere/support.zip`"), "{said}");
 }
+
+/// Regression: the first line of a new day, or beyond 10 MiB, sets the log aside, and so the very run that was to gather
+/// last night's log found an empty one.
+#[test]
+fn a_bundle_has_the_log_that_its_own_run_set_aside() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: state.db\n");
+    let line = "2026-11-23T02:30:00.125Z info: push ended mapping=\"school\" exit_code=3\n";
+    context.write("sispush.log", line.repeat(11 * 1024 * 1024 / line.len()));
+    context.output(&["doctor", "school.yaml", "--bundle", "support.zip", "--log-file", "sispush.log"]);
+    assert!(std::fs::metadata(context.path("sispush.log")).unwrap().len() < 1_000, "it was set aside");
+    let bytes = std::fs::read(context.path("support.zip")).unwrap();
+    assert!(bytes.len() < 400_000, "{}", bytes.len());
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let log = std::io::read_to_string(zip.by_name("school/log.txt").unwrap()).unwrap();
+    let (night, own) = log.rsplit_once(line).unwrap();
+    assert!(night.contains(line) && own.contains("doctor ended"), "{own}");
+}

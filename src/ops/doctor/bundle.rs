@@ -14,7 +14,7 @@ use zip::{CompressionMethod, ZipWriter};
 pub use names::Names;
 
 use crate::mapping::{Mapping, Part, StateLocation, shareable};
-use crate::ops;
+use crate::ops::{self, rotation};
 use crate::state::{Identity, Run, State};
 
 /// The last runs that are told.
@@ -149,16 +149,14 @@ fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
     if names.is_lost() {
         return Ok(Log { path: path.to_owned(), text: None, left_out: 0 });
     }
-    let mut file = fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    let start = length.saturating_sub(LOG_MAX);
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(LOG_MAX).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let whole = if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    let mut text = end_of(path, LOG_MAX)?;
+    // The first line of a day, be it that of this very run, sets the file of the night before aside.
+    let before = LOG_MAX.saturating_sub(text.len() as u64);
+    if let Ok(older) = end_of(&rotation::old(path, 1), before) {
+        text.insert_str(0, &older);
+    }
     let (mut kept, mut left_out) = (String::new(), 0);
-    for line in whole.lines() {
+    for line in text.lines() {
         if is_of_our_log(line) {
             kept.push_str(&names.hide_in_log(line));
             kept.push('\n');
@@ -167,6 +165,17 @@ fn tail(path: &Path, names: &mut Names) -> io::Result<Log> {
         }
     }
     Ok(Log { path: path.to_owned(), text: Some(kept), left_out })
+}
+
+/// The last whole lines of a file, in so many bytes at most.
+fn end_of(path: &Path, most: u64) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(most);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(if start > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text }.to_owned())
 }
 
 /// Whether a line is one that `ops::logging` wrote. What else was sent into the file, such as the output of a preview, may
