@@ -634,3 +634,27 @@ fn a_bundle_has_the_log_that_its_own_run_set_aside() {
     let (night, own) = log.rsplit_once(line).unwrap();
     assert!(night.contains(line) && own.contains("doctor ended"), "{own}");
 }
+
+/// Regression: a mapping's name was that of a folder in the bundle as it is, `..` and `\` included.
+#[cfg(unix)]
+#[test]
+fn a_bundle_unpacks_into_its_own_folder_on_any_system() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(1).mapping("state: none\n");
+    let mapping = std::fs::read(context.path("school.yaml")).unwrap();
+    std::fs::create_dir(context.path("all")).unwrap();
+    for name in ["..yaml", "..\\..\\up.yaml", "A.yaml", "a.yml", "a-2.yaml", "new\nline.yaml", "c:x.yaml", "zoë.yaml"]
+    {
+        context.write(&format!("all/{name}"), &mapping);
+    }
+    context.output(&["doctor", "all", "--bundle", "support.zip"]);
+    let mut zip = zip::ZipArchive::new(std::fs::File::open(context.path("support.zip")).unwrap()).unwrap();
+    let mut folders: Vec<String> = (0..zip.len())
+        .filter_map(|index| {
+            let name = zip.by_index(index).unwrap().name().unwrap().to_string();
+            Some(name.strip_suffix("/mapping.yaml")?.to_owned())
+        })
+        .collect();
+    folders.sort();
+    assert_eq!(folders, ["A", "_.._up", "a-2", "a-3", "c_x", "mapping", "new_line", "zoë"]);
+}

@@ -42,10 +42,13 @@ impl Output {
             vec![("README.txt".to_owned(), BUNDLE.to_owned()), ("versions.txt".to_owned(), versions(system))];
         let mut folders: Vec<String> = Vec::new();
         for (examined, mut collected) in all.iter().zip(collected) {
-            let stem = examined.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let same = folders.iter().filter(|folder| **folder == stem).count();
-            folders.push(stem.clone());
-            let folder = if same > 0 { format!("{stem}-{}", same + 1) } else { stem };
+            let stem =
+                folder_name(examined.path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default().as_ref());
+            // Windows takes `A` and `a` for one folder.
+            let is_taken = |name: &str| folders.iter().any(|folder| folder.to_lowercase() == name.to_lowercase());
+            let numbered = (2..).map(|number| format!("{stem}-{number}"));
+            let folder = std::iter::once(stem.clone()).chain(numbered).find(|name| !is_taken(name)).unwrap_or(stem);
+            folders.push(folder.clone());
             let mut add = |name: &str, text: String| files.push((format!("{folder}/{name}"), text));
             let result = examined_value(std::slice::from_ref(examined), worst);
             let result = serde_json::to_string_pretty(&result).unwrap_or_default();
@@ -84,6 +87,16 @@ impl Output {
         )
         .map_err(write_failed)
     }
+}
+
+/// A mapping's name as that of a folder on any system: whoever opens the bundle may have Windows, where `\` parts
+/// folders, and some names are refused.
+fn folder_name(stem: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ') { c } else { '_' };
+    let name: String = stem.chars().map(safe).collect();
+    // `..` is the folder above, and Windows takes dots and spaces at an end away.
+    let name = name.trim_matches(['.', ' ']);
+    if name.is_empty() { "mapping".to_owned() } else { name.to_owned() }
 }
 
 /// What a bundle says of itself.
