@@ -658,3 +658,18 @@ fn a_bundle_unpacks_into_its_own_folder_on_any_system() {
     folders.sort();
     assert_eq!(folders, ["A", "_.._up", "a-2", "a-3", "c_x", "mapping", "new_line", "zoë"]);
 }
+
+/// Regression: of a dead proxy it was told that Infiniti could not be reached, and to check its address.
+#[test]
+fn a_dead_proxy_is_named() {
+    let mut context = TestContext::with_target("https://example.concordinfiniti.com");
+    let proxy = format!("http://library:${{PROXY_PASSWORD}}@127.0.0.1:{}", closed_port());
+    context.set_env("PROXY_PASSWORD", "canary-proxy");
+    context.students(3).mapping("state: none\n");
+    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let more = format!("  username: autoimport\n  retries: 0\n  proxy: {proxy}");
+    context.write("school.yaml", mapping.replace("  username: autoimport", &more));
+    let said = doctor(&context, &[]);
+    assert!(said.contains("could not connect to the proxy `http://127.0.0.1:[PORT]`"), "{said}");
+    assert_snapshot!("dead_proxy_push", context.run(&["push", "school.yaml"]));
+}

@@ -251,7 +251,7 @@ impl Target {
         if error.is_builder() {
             return Ok(client_error(error));
         }
-        let host = self.host.clone();
+        let (host, is_connect) = (self.host.clone(), error.is_connect());
         let mut io = None;
         for cause in causes(&error) {
             if let Some(failure) = cause.downcast_ref::<NameFailure>() {
@@ -276,7 +276,11 @@ impl Target {
         let source = io.unwrap_or_else(|| {
             if error.is_timeout() { io::ErrorKind::TimedOut.into() } else { io::Error::other(error.without_url()) }
         });
-        Ok(TargetError::Unreachable { host, source })
+        Ok(match self.way() {
+            // Behind a proxy it is the only one that a connection is made to.
+            Way::Proxy { address, .. } if is_connect => TargetError::ProxyUnreachable { proxy: address, host, source },
+            Way::Proxy { .. } | Way::Direct => TargetError::Unreachable { host, source },
+        })
     }
 
     async fn tls_failure(&self, source: rustls::Error) -> TargetError {

@@ -55,6 +55,16 @@ pub enum TargetError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing answered at the proxy's address. Nothing was sent.
+    #[error("could not connect to the proxy `{proxy}`, which is on the way to `{host}`")]
+    ProxyUnreachable {
+        /// The proxy's address, without username and password.
+        proxy: String,
+        /// The host behind it.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The certificate that was shown is not trusted. Nothing was sent.
     #[error("certificate of `{host}` is not trusted{}", SignedBy(issuer.as_deref()))]
     Untrusted {
@@ -184,6 +194,7 @@ impl TargetError {
         match self {
             Self::NameNotResolved { .. }
             | Self::Unreachable { .. }
+            | Self::ProxyUnreachable { .. }
             | Self::ProxyRefused { .. }
             | Self::Busy { .. }
             | Self::Unknown { .. } => true,
@@ -249,6 +260,9 @@ impl TargetError {
             }
             Self::Unreachable { .. } => {
                 "check `target.url`, and whether this machine may go out by itself or needs a proxy (`target.proxy`)".into()
+            }
+            Self::ProxyUnreachable { .. } => {
+                "check `target.proxy`, or the system's proxy where the mapping names none; `target.proxy: none` goes without".into()
             }
             Self::Untrusted { issuer: Some(issuer), .. } => format!(
                 "if `{issuer}` is your school's proxy or filter that inspects TLS, put its certificate as PEM into `target.ca_file`, or exempt the host from inspection"
