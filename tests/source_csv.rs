@@ -156,3 +156,22 @@ fn a_url_that_is_not_understood() {
     context.mapping_of("url: csv:drops?delimiter=colon", STUDENTS_QUERY, "");
     insta::assert_snapshot!(context.run(&["check", "school.yaml"]));
 }
+
+/// Regression: the first person of a file without a header stood as columns in messages, and in what `init` writes.
+#[test]
+fn a_file_without_a_header() {
+    let file = "canary,Emma,O'Brien,canary@school.example,2031,0009069,7A\n";
+    insta::assert_snapshot!(refused(file));
+    let context = school(&[("students.csv", file.as_bytes())]);
+    for arguments in [
+        &["init", "new.yaml", "--source", "csv:drops", "--target", "example", "--table", "students=students"][..],
+        &["preview", "school.yaml", "--columns"],
+        &["doctor", "school.yaml", "--bundle", "support.zip"],
+    ] {
+        let said = context.run(arguments);
+        assert!(!said.contains("Brien"), "{said}");
+    }
+    let made = String::from_utf8_lossy(&fs::read(context.path("support.zip")).unwrap()).into_owned();
+    assert!(!made.contains("canary") && !made.contains("Brien"), "{made}");
+    assert!(!context.path("new.yaml").exists());
+}

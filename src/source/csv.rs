@@ -331,6 +331,14 @@ fn header(path: &Path, record: &Record) -> Result<Vec<String>, SourceError> {
                 "each column needs a name in the file's first line; does the line end with a delimiter?",
             ));
         }
+        if is_address(name) {
+            return Err(refused(
+                path,
+                line,
+                format!("the first line is a row, and holds no names of columns: column {} is an address", index + 1),
+                "write a line above it with the name of each column, or let the export do so",
+            ));
+        }
         let key = name.to_lowercase();
         if let Some(first) = folded.iter().position(|known| *known == key) {
             // Without the name: of a file that has no header, it would be a pupil's.
@@ -346,6 +354,13 @@ fn header(path: &Path, record: &Record) -> Result<Vec<String>, SourceError> {
         folded.push(key);
     }
     Ok(names)
+}
+
+/// Whether a column's name is somebody's address: then the file has no header, and its first person would be shown as the
+/// names of its columns wherever those are told.
+fn is_address(name: &str) -> bool {
+    let parts = name.split_once('@');
+    parts.is_some_and(|(local, host)| !local.is_empty() && host.contains('.') && !name.contains(char::is_whitespace))
 }
 
 fn wrong_count(path: &Path, record: &Record, expected: usize, delimiter: u8) -> SourceError {
