@@ -149,8 +149,21 @@ fn data_that_are_too_old_are_told() {
     assert!(said.starts_with("exit code 5\n") && said.contains("the query gave no time: are there no data?"), "{said}");
     let said = fresh("INSERT INTO loads VALUES ('canary of last week')", "warn_after: 2d");
     assert!(said.starts_with("exit code 0\n") && said.contains("is no time; it is read year first"), "{said}");
-    let said = fresh("INSERT INTO loads VALUES ('2999-01-01')", "error_after: 2d");
-    assert!(said.starts_with("exit code 0\n") && said.contains("the newest are 0 s old"), "{said}");
+    let said = fresh("INSERT INTO loads VALUES (datetime('now', '+14 hours'))", "error_after: 2d");
+    assert!(
+        said.starts_with("exit code 0\n") && said.contains("ok  ") && said.contains("the newest are 0 s old"),
+        "{said}"
+    );
+}
+
+/// Regression: the first day of next term was taken for a change that is fresh, now and whenever the data are stale.
+#[test]
+fn a_time_that_is_yet_to_come_tells_nothing_of_the_age() {
+    for bounds in ["warn_after: 1d", "error_after: 2d"] {
+        let said = fresh("INSERT INTO loads VALUES (datetime('now', '+3 days'))", bounds);
+        assert!(said.starts_with("exit code 0\n") && said.contains("warning   line 24, "), "{said}");
+        assert!(said.contains("a time that is yet to come; it must give that of the newest change"), "{said}");
+    }
 }
 
 #[test]

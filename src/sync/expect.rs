@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::freshness::{NoTime, Times};
 use crate::infiniti::contract::Header;
@@ -91,6 +91,9 @@ pub enum Finding {
 
 /// So many usernames or values stand beside a count.
 const NAMED: usize = 5;
+
+/// A time further ahead than this is none of a change: time zones are 26 hours apart at most.
+const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(26);
 
 /// A header with more values than this has new ones every day.
 const VALUES_MAX: usize = 5_000;
@@ -331,8 +334,10 @@ fn freshness(
         Some(Err(why)) => {
             (Finding::NoTime(*why), if error_after.is_some() { Outcome::Failed } else { Outcome::Warned })
         }
+        // Such a query tells nothing of the age, and would for ever: it is no clock that is a little ahead.
+        Some(Ok(time)) if time.duration_since(now) > AHEAD_MAX => (Finding::NoTime(NoTime::Ahead), Outcome::Warned),
         Some(Ok(time)) => {
-            // A server whose clock is ahead has data of the future: those are fresh.
+            // A server whose clock or time zone is ahead has data of the future: those are fresh.
             let age = Duration::try_from(now.duration_since(*time)).unwrap_or_default();
             let is_older = |bound: Option<Duration>| bound.is_some_and(|bound| age > bound);
             let outcome = if is_older(error_after) {

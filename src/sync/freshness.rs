@@ -24,6 +24,8 @@ pub enum NoTime {
     Blank,
     /// The cell is no time.
     Unreadable,
+    /// The time is yet to come.
+    Ahead,
 }
 
 /// More rows than this are not even counted.

@@ -136,6 +136,7 @@ fn finding_text(finding: &Finding, show_values: bool) -> String {
             NoTime::Shape => "the query must give one row of one column",
             NoTime::Blank => "the query gave no time: are there no data?",
             NoTime::Unreadable => "what the query gave is no time; it is read year first: `2026-11-23 02:00:00`",
+            NoTime::Ahead => "the query gave a time that is yet to come; it must give that of the newest change",
         }
         .to_owned(),
         Finding::NothingKnown => "nothing to compare with yet; the next push notes the values".to_owned(),
