@@ -17,6 +17,7 @@ mod state;
 mod test;
 
 use std::future::Future;
+use std::io::Write as _;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -62,8 +63,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
         Command::Schema => output.schema().map(|()| ExitCode::Complete),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sispush", &mut output.data());
-            Ok(ExitCode::Complete)
+            // In memory first: where clap_complete cannot write, it panics.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sispush", &mut script);
+            output.data().write_all(&script).map(|()| ExitCode::Complete).map_err(output::write_failed)
         }
         Command::Man => man::render(&mut output.data()).map(|()| ExitCode::Complete).map_err(output::write_failed),
     });
