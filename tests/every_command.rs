@@ -306,6 +306,13 @@ fn canary_schools() -> Vec<School> {
         let words = "Conversion failed when converting the nvarchar value 'canary' to data type int.";
         sql.contains("FROM students").then(|| vec![Step::Send(tokens::failed(245, 16, 1, words))])
     });
+    // A server that answers, as one that does not is tried three times.
+    let server = TdsServer::start();
+    let passwords = School::new(
+        "passwords in the mapping",
+        &format!("url: mssql://u:canary-url@127.0.0.1:{}/SIS", server.port()),
+        "state: postgres://u:canary-state@127.0.0.1:1/db\n",
+    );
     let mut refusing = School::new("a refusing target", sqlite, "");
     let own = refusing.context.sandbox().url();
     refusing = refusing.with(&own, &refusing_target());
@@ -327,11 +334,7 @@ fn canary_schools() -> Vec<School> {
         ),
         School::of_server("a SQL Server that quotes a value", quoting, tds::PASSWORD),
         School::of_server("a SQL Server that refuses the password", TdsServer::start(), "canary-wrong"),
-        School::new(
-            "passwords in the mapping",
-            "url: mssql://u:canary-url@127.0.0.1:1/SIS",
-            "state: postgres://u:canary-state@127.0.0.1:1/db\n",
-        ),
+        School { _server: Some(server), ..passwords },
         School::new(
             "passwords in a mapping that is not valid",
             "url: \"Server=127.0.0.1,1;Database=SIS;User ID=u;Password=canary-ado;Colour=red\"",
@@ -341,6 +344,7 @@ fn canary_schools() -> Vec<School> {
             "  password: ${INFINITI_PASSWORD}",
             "  password: canary-target\n  proxy: ftp://u:canary-proxy@127.0.0.1:1",
         ),
+        School::new("a slip in a key", "url: postgres://u@127.0.0.1:1/db\n  pasword: canary-slip", ""),
         School::new("a password for ODBC", "url: \"odbc:Driver={None};Server=x;UID=u;PWD=canary-odbc\"", ""),
         School::new("a dead proxy and state", sqlite, "state: postgres://u:${STATE_PASSWORD}@127.0.0.1:1/db\n")
             .with("  retries: 0", "  retries: 0\n  proxy: http://u:${PROXY_PASSWORD}@127.0.0.1:1")
@@ -362,6 +366,7 @@ fn has_canary(bytes: &[u8]) -> bool {
 #[test]
 fn no_command_leaks_a_value_or_a_password() {
     let commands = commands();
+    let mut ends = String::new();
     for School { kind, context, .. } in canary_schools() {
         let inputs: BTreeSet<_> = files(context.folder()).into_iter().map(|(name, _)| name).collect();
         // Infiniti's own words are for the person at the console.
@@ -395,6 +400,10 @@ fn no_command_leaks_a_value_or_a_password() {
                 }
             }
         }
+        let Output { stderr, status, .. } = context.output(&["push", "school.yaml"]);
+        let stderr = String::from_utf8_lossy(&stderr);
+        let first = stderr.lines().find(|line| line.starts_with("error: ") || line.starts_with("stopped: "));
+        writeln!(ends, "{}  {kind}: {}", status.code().unwrap(), first.unwrap_or_default()).unwrap();
         let mut looked = BTreeSet::new();
         for (name, bytes) in files(context.folder()) {
             if !inputs.contains(&name) && name != "shown.csv" {
@@ -404,6 +413,8 @@ fn no_command_leaks_a_value_or_a_password() {
         }
         assert!(looked.contains("run.log") && looked.contains("support.zip"), "{kind}: {looked:?}");
     }
+    // Each fails as it should, or nothing was tried.
+    assert_snapshot!(support::context::without_times_and_ports(&ends));
 }
 
 /// All files of a folder and below, by their names there.

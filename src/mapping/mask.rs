@@ -37,6 +37,15 @@ fn is_password_key(key: &Node) -> bool {
     key.text().is_some_and(|text| KEYS.iter().any(|name| text.eq_ignore_ascii_case(name)))
 }
 
+/// Whether somebody may have meant such a key: `pasword`, `passwords`, `pass`. The value of a slip is as secret.
+fn is_meant_as_password(key: &str) -> bool {
+    const OTHERS: [&str; 4] = ["pass", "pw", "secret", "passphrase"];
+    let key = key.trim().to_lowercase();
+    key.starts_with("password")
+        || OTHERS.contains(&key.as_str())
+        || KEYS.iter().any(|name| name.len() > 3 && strsim::damerau_levenshtein(&key, name) <= 2)
+}
+
 /// Masks values of password keys; collects the keys that are headers, whose values are names of columns.
 fn from_tree(node: &Node, masks: &mut Vec<Range<usize>>, columns: &mut Vec<Range<usize>>) {
     match &node.content {
@@ -51,7 +60,7 @@ fn from_tree(node: &Node, masks: &mut Vec<Range<usize>>, columns: &mut Vec<Range
                             literals_of_rule(rule, masks);
                         }
                     }
-                } else if is_password_key(key) {
+                } else if is_password_key(key) || key.text().is_some_and(is_meant_as_password) {
                     if !value.text().is_some_and(is_reference) {
                         masks.push(value.span.clone());
                     }
@@ -105,12 +114,27 @@ fn from_text(text: &str, has_tree: bool, columns: &[Range<usize>], masks: &mut V
                         }
                     }
                 }
+                if let Some(value) = after_slip(line) {
+                    let value = start + value;
+                    if columns.iter().all(|column| !(start..end).contains(&column.start))
+                        && !is_reference_at(&text[value..end])
+                    {
+                        masks.push(value..end);
+                    }
+                }
                 in_url(text, start..end, masks);
             }
         }
         start += line.len();
     }
     masks.retain(|mask| mask.start < mask.end);
+}
+
+/// Where the value starts after a line's first key, if that may be meant as a password's.
+fn after_slip(line: &str) -> Option<usize> {
+    let (before, _) = line.split_once(':')?;
+    let key = before.trim_start_matches([' ', '\t', '-', '#', '{', '"', '\'']).trim_end_matches(['"', '\'']);
+    is_meant_as_password(key).then(|| value_start(line, before.len()))?.map(|(value, _)| value)
 }
 
 /// Where the value starts after a key that ends at `at`, if a `:` or `=` follows it.
@@ -214,6 +238,21 @@ mod tests {
         }
         let columns = "columns:\n  password: { column: Initial, sned: create }\n  surname: Surname\n";
         assert_eq!(masked(columns, true), columns);
+    }
+
+    /// Regression: a slip in the key showed the password beside it, in messages and in the file for a support request.
+    #[test]
+    fn what_may_be_meant_as_a_password_is_masked() {
+        for key in ["pasword", "passwort", "Pass", "passwords", "passwd2", "pw", "- paswsord", "\"secret\""] {
+            let text = format!("a:\n  {key}: hunter2\n");
+            let expected = format!("a:\n  {key}: *\n");
+            assert_eq!(masked(&text, false), expected);
+            assert_eq!(masked(&text, true), expected);
+        }
+        assert_eq!(masked("a: { pasword: hunter2, b: 1 }", true), "a: { pasword: *, b: 1 }");
+        for text in ["pasword: ${SIS_PASSWORD}\n", "address: x\n", "port: 1\n", "query_file: x\n"] {
+            assert_eq!(masked(text, true), text);
+        }
     }
 
     #[test]
