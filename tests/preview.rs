@@ -266,6 +266,10 @@ fn what_a_run_reads_is_not_written_over() {
             assert_eq!(fs::read(context.path(file)).ok(), before, "{arguments:?}");
         }
     }
+    context.write("other.db", "kept");
+    let said = context.run(&["doctor", "school.yaml", "--state", "other.db", "--bundle", "other.db"]);
+    assert!(said.starts_with("exit code 2\n") && said.contains("is the state"), "{said}");
+    assert_eq!(fs::read_to_string(context.path("other.db")).unwrap(), "kept");
     // Beside the drops and in another folder there is room.
     for file in ["drops/shown.json", "students.csv"] {
         let said = context.run(&["preview", "drops.yaml", "--out", file]);

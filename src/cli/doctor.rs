@@ -8,7 +8,7 @@ use super::output::Output;
 use super::own;
 use super::state::location;
 use crate::error::{Error, ExitCode};
-use crate::mapping::{self, Mapping};
+use crate::mapping::{self, Mapping, Part};
 use crate::ops::doctor::bundle::{self, Collected};
 use crate::ops::doctor::{self, Asked, Kind, Outcome, Step};
 
@@ -31,15 +31,15 @@ impl Examined {
 
 pub(super) async fn run(args: DoctorArgs, log_file: Option<PathBuf>, mut output: Output) -> Result<ExitCode, Error> {
     let paths = mapping::find(&args.mappings)?;
+    let asked = Asked { state: args.state.state.as_deref().map(location).transpose()?, post_empty: args.post_empty };
     if let Some(file) = &args.bundle {
         for path in &paths {
             // Whether it is valid, and its secrets are there, is told below.
             let mut mapping = Mapping::load(path).ok();
-            drop(mapping.as_mut().map(Mapping::resolve));
-            own::refuse("--bundle", file, path, mapping.as_ref())?;
+            drop(mapping.as_mut().map(|mapping| mapping.resolve(&Part::ALL)));
+            own::refuse("--bundle", file, (path, mapping.as_ref()), asked.state.as_ref())?;
         }
     }
-    let asked = Asked { state: args.state.state.as_deref().map(location).transpose()?, post_empty: args.post_empty };
     let mut all = Vec::new();
     let mut printed = Ok(());
     for path in paths {

@@ -9,10 +9,19 @@ use crate::source::Engine;
 
 /// Refuses to write a result, named by `option`, over what the mapping is made of, its secrets, its state, or the source
 /// itself: `--out students.csv` beside `csv:.` would put a preview in the place of the drop, and `--out sis.db` one in the
-/// place of the SIS. Links are followed. What of a mapping is not valid is not known, but for the file itself.
-pub(super) fn refuse(option: &str, file: &Path, path: &Path, mapping: Option<&Mapping>) -> Result<(), Error> {
+/// place of the SIS. `asked` is the state that `--state` names. Links are followed. Of a mapping that is not valid only its
+/// own file and `.env` are known.
+pub(super) fn refuse(
+    option: &str,
+    file: &Path,
+    (path, mapping): (&Path, Option<&Mapping>),
+    asked: Option<&StateLocation>,
+) -> Result<(), Error> {
     let folder = folder_of(path);
     let mut own = vec![("the mapping itself", path.to_owned()), ("the file of the secrets", folder.join(".env"))];
+    if let Some(StateLocation::File(state)) = asked {
+        own.push(("the state", state.clone()));
+    }
     if let Some(mapping) = mapping {
         // As long as its secrets are not looked up, paths are as written: beside the mapping.
         let mut add = |what, file: &Path| own.extend([(what, file.to_owned()), (what, folder.join(file))]);

@@ -64,7 +64,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     output.mapping_warnings(&mapping)?;
     mapping.resolve(&[Part::Source])?;
     if let Some(path) = place.file {
-        own::refuse("--out", path, &args.mapping, Some(&mapping))?;
+        own::refuse("--out", path, (&args.mapping, Some(&mapping)), None)?;
         // A folder that is not there must not cost the SIS a scan.
         ops::try_private(path).map_err(|source| Error::File { action: "write", path: path.to_owned(), source })?;
     }
