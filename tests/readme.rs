@@ -10,9 +10,10 @@ mod tds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use support::context::TestContext;
 use tds::TdsServer;
@@ -251,6 +252,19 @@ fn what_a_rehearsal_and_a_state_look_like_is_shown() {
     context.write("school.yaml", pushed);
     context.run(&["push", "school.yaml"]);
     compare_output("output: state", &context.run(&["state", "show", "school.yaml"]));
+}
+
+#[test]
+fn what_a_sandbox_and_a_schema_look_like_is_shown() {
+    let context = TestContext::new();
+    compare_output("output: schema", &context.run(&["schema"]));
+    let mut sandbox = context.command(&["sandbox", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    // It goes on until it is ended, and this is all that it says before somebody posts something.
+    let said: String = lines.take(5).map(|line| line.unwrap() + "\n").collect();
+    sandbox.kill().unwrap();
+    sandbox.wait().unwrap();
+    compare_output("output: sandbox", &support::context::without_times_and_ports(&said));
 }
 
 #[test]
