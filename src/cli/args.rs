@@ -113,12 +113,10 @@ pub(super) struct InitArgs {
     /// The Infiniti account that imports [default: autoimport].
     #[arg(long, value_name = "NAME")]
     pub(super) username: Option<String>,
-    /// Start from a shipped mapping; `list` shows them.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["table", "query", "query_file"])]
-    pub(super) template: Option<String>,
-    /// List the shipped mappings, and do nothing else.
-    #[arg(long)]
-    pub(super) list_templates: bool,
+    /// Start from a shipped mapping; without a name, list them and do nothing else.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["table", "query", "query_file"])]
+    #[expect(clippy::option_option, reason = "not given, given alone, and given with a name")]
+    pub(super) template: Option<Option<String>>,
     /// Take this table or view: `students=vStudents`, `staff=vStaff`; may be given for each.
     #[arg(long, value_name = "[WHO=]NAME")]
     pub(super) table: Vec<String>,

@@ -92,7 +92,7 @@ fn unheard(source: io::Error) -> Error {
 /// # Errors
 /// [`Error::Usage`] for an option that does not fit, and for one that is missing when nobody can be asked.
 pub(super) fn answers(args: &InitArgs, terminal: Option<&mut (dyn Terminal + 'static)>) -> Result<Answers, Error> {
-    let template = args.template.as_deref().map(template).transpose().map_err(usage)?;
+    let template = args.template.as_ref().and_then(Option::as_deref).map(template).transpose().map_err(usage)?;
     let source =
         args.source.as_deref().map(source).transpose().map_err(|refused| usage(of_option("--source", refused)))?;
     let target =
@@ -161,8 +161,8 @@ fn template(name: &str) -> Result<&'static Shipped, Refused> {
         let names: Vec<String> = SHIPPED.iter().map(|shipped| format!("`{}`", shipped.name)).collect();
         let near = nearest(name, SHIPPED.iter().map(|shipped| shipped.name));
         let hint = match near {
-            Some(near) => format!("did you mean `{near}`? `--template list` shows all"),
-            None => format!("there are {}; `--template list` says what each is for", names.join(", ")),
+            Some(near) => format!("did you mean `{near}`? `sispush init --template` lists them all"),
+            None => format!("there are {}; `sispush init --template` says what each is for", names.join(", ")),
         };
         (format!("no mapping named `{name}` is shipped"), Some(hint))
     })

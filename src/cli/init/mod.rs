@@ -54,7 +54,7 @@ pub(super) struct Summary {
 }
 
 pub(super) async fn run(args: InitArgs, mut output: Output) -> Result<ExitCode, Error> {
-    if args.list_templates || args.template.as_deref() == Some("list") {
+    if args.template == Some(None) {
         output.shipped(SHIPPED)?;
         return Ok(ExitCode::Complete);
     }
