@@ -265,8 +265,7 @@ impl School {
 
     /// With a SQL Server as its source.
     fn of_server(kind: &'static str, server: TdsServer, password: &str) -> Self {
-        let url = format!("url: mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
-        let mut school = Self::new(kind, &format!("{url}\n  password: ${{SIS_PASSWORD}}"), "");
+        let mut school = Self::new(kind, &server.source_lines().replace('\n', "\n  "), "");
         school.context.unset_env("SIS_PASSWORD");
         school.context.set_env("SIS_PASSWORD", password);
         Self { _server: Some(server), ..school }

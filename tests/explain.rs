@@ -337,13 +337,7 @@ fn a_wrong_password_of_the_source_is_told() {
     let server = TdsServer::start();
     let mut context = TestContext::new();
     context.set_env("SIS_PASSWORD", "canary-wrong");
-    let source = format!(
-        "url: mssql://{}@127.0.0.1:{}/{}\npassword: ${{SIS_PASSWORD}}",
-        tds::USER,
-        server.port(),
-        tds::DATABASE
-    );
-    context.mapping_of(&source, support::context::STUDENTS_QUERY, "");
+    context.mapping_of(&server.source_lines(), support::context::STUDENTS_QUERY, "");
     let said = explain(&context, &["ann.lee", "--state", "none"]);
     assert!(said.starts_with("exit code 3\n") && said.contains("login refused"), "{said}");
 }

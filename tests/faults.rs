@@ -109,8 +109,7 @@ mod connection {
         });
         let mut context = TestContext::with_sandbox(&[]);
         context.set_env("SIS_PASSWORD", tds::PASSWORD);
-        let url = format!("url: mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
-        context.mapping_of(&format!("{url}\npassword: ${{SIS_PASSWORD}}"), STUDENTS_QUERY, "");
+        context.mapping_of(&server.source_lines(), STUDENTS_QUERY, "");
         assert_snapshot!(context.run(&["push", "school.yaml"]));
         assert!(context.sandbox().requests().is_empty());
     }
@@ -172,9 +171,8 @@ mod queries {
         server.execute("CREATE TABLE students (login nvarchar(20)); INSERT INTO students VALUES ('a')");
         let mut context = TestContext::with_sandbox(&[]);
         context.set_env("SIS_PASSWORD", tds::PASSWORD);
-        let url = format!("url: mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
         let query = "SELECT login FROM students;\nCOMMIT;\nDELETE FROM students";
-        context.mapping_of(&format!("{url}\npassword: ${{SIS_PASSWORD}}"), query, "");
+        context.mapping_of(&server.source_lines(), query, "");
         assert_snapshot!("a_write_mssql", context.run(&["push", "school.yaml"]));
         assert_eq!(server.value("SELECT count(*) FROM students"), "1");
         if let Some(server) = Postgres::get("a_write") {
@@ -209,8 +207,7 @@ mod queries {
         });
         let mut context = TestContext::with_sandbox(&[]);
         context.set_env("SIS_PASSWORD", tds::PASSWORD);
-        let url = format!("url: mssql://{}@127.0.0.1:{}/{}", tds::USER, server.port(), tds::DATABASE);
-        context.mapping_of(&format!("{url}\npassword: ${{SIS_PASSWORD}}"), STUDENTS_QUERY, "");
+        context.mapping_of(&server.source_lines(), STUDENTS_QUERY, "");
         assert_snapshot!(
             "a_value_in_an_error_mssql",
             context.run(&["-vvv", "--log-file", "log.txt", "push", "school.yaml"])

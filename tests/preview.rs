@@ -129,13 +129,7 @@ fn columns_have_the_types_of_the_server() {
     );
     let mut context = TestContext::new();
     context.set_env("SIS_PASSWORD", tds::PASSWORD);
-    let source = format!(
-        "url: mssql://{}@127.0.0.1:{}/{}\npassword: ${{SIS_PASSWORD}}",
-        tds::USER,
-        server.port(),
-        tds::DATABASE
-    );
-    context.mapping_of(&source, support::context::STUDENTS_QUERY, "");
+    context.mapping_of(&server.source_lines(), support::context::STUDENTS_QUERY, "");
     assert_snapshot!("columns_mssql", preview(&context, &["--columns"]));
     assert_snapshot!("explain_mssql", context.run(&["explain", "school.yaml", "BOB", "--state", "none"]));
 }

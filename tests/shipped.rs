@@ -167,12 +167,7 @@ fn isams_between_the_clock_s_change_of_year_and_the_sis_s() {
             INSERT INTO TblPupilManagementPupils SELECT i, printf('%07d', i), 'X', 'Given', 'Family', NULL, NULL, 'F', NULL,
                 '7B', 7, 7, 2026, printf('pupil%d@school.example', i), NULL, 1 FROM n",
         );
-        let source = format!(
-            "url: mssql://{}@127.0.0.1:{}/{}\n  password: ${{SIS_PASSWORD}}",
-            tds::USER,
-            server.port(),
-            tds::DATABASE
-        );
+        let source = server.source_lines().replace('\n', "\n  ");
         let text = with_source(shipped("isams"), &source);
         context.write("school.yaml", text.replace("https://example.concordinfiniti.com", &url));
         context.run(&["push", "school.yaml"])

@@ -175,6 +175,11 @@ impl TdsServer {
         format!("Server=tcp:127.0.0.1,{};Database={DATABASE};User ID={USER};Password='{password}'", self.port())
     }
 
+    /// The lines below `source` of a mapping that has its password from `SIS_PASSWORD`.
+    pub fn source_lines(&self) -> String {
+        format!("url: mssql://{USER}@127.0.0.1:{}/{DATABASE}\npassword: ${{SIS_PASSWORD}}", self.port())
+    }
+
     /// Adds a schema: `sims` for `sims.stud_student`. For sessions that begin later.
     pub fn create_schema(&self, name: &str) {
         sqlite::create_schema(&self.shared.file(), name);
