@@ -283,3 +283,16 @@ mod properties {
         }
     }
 }
+
+/// Who stops reading before the extract that sends a header only to new patrons would else tell that known ones get it.
+#[test]
+fn what_is_for_new_patrons_only_is_known_before_its_extract_is_read() {
+    let mut staff = extract("staff", &STUDENT, &[]);
+    staff.rules[4].send = Send::Create;
+    let extracts = [extract("students", &STUDENT, &[]), staff];
+    let columns: Vec<Column> =
+        STUDENT.iter().map(|name| Column { name: (*name).to_owned(), type_name: "text".to_owned() }).collect();
+    let mut builder = Builder::new(&USERS).with_digests(&extracts);
+    builder.start(&extracts[0], &columns).unwrap();
+    assert!(builder.finish().create_only().contains(LIBRARYBARCODE));
+}
