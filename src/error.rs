@@ -89,6 +89,20 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A push took longer than it may.
+    #[error("not done within the time limit of {limit}")]
+    TimeLimit {
+        /// The limit, as it was written.
+        limit: String,
+        /// Whether rows may have been sent.
+        was_sending: bool,
+    },
+    /// A fault of ours ended a push.
+    #[error("a fault of sispush ended it")]
+    Crashed {
+        /// Whether rows may have been sent.
+        was_sending: bool,
+    },
     /// A signal ended the run.
     #[error("interrupted")]
     Interrupted,
@@ -103,9 +117,11 @@ impl Error {
             | Self::Usage { .. }
             | Self::File { .. }
             | Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
-            Self::Source(_) => ExitCode::Source,
+            Self::Source(_) | Self::TimeLimit { was_sending: false, .. } | Self::Crashed { was_sending: false } => {
+                ExitCode::Source
+            }
             Self::Target(error) if error.is_settings() => ExitCode::Usage,
-            Self::Target(_) => ExitCode::Target,
+            Self::Target(_) | Self::TimeLimit { .. } | Self::Crashed { .. } => ExitCode::Target,
             Self::State(_) => ExitCode::State,
             Self::Interrupted => ExitCode::Interrupted,
         }
@@ -121,6 +137,20 @@ impl Error {
             Self::Usage { hint, .. } => hint.clone(),
             Self::File { action: "read", .. } => Some("does the file exist, and may this account read it?".into()),
             Self::File { .. } => Some("does the folder exist, is there room, and may this account write there?".into()),
+            Self::TimeLimit { was_sending: false, .. } => Some(
+                "nothing was sent; see with `sispush doctor` whether the source answers, or give more by `--time-limit`"
+                    .into(),
+            ),
+            Self::TimeLimit { .. } => Some(
+                "what Infiniti did not answer for is sent again next time; give more by `--time-limit`, or see why \
+                 Infiniti is slow"
+                    .into(),
+            ),
+            Self::Crashed { .. } => Some(
+                "push again, which does no harm; report it with the file of `sispush doctor --bundle`, and with the \
+                 place in the program that the log names"
+                    .into(),
+            ),
             Self::Interrupted => None,
         }
     }

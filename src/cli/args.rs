@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::mapping::duration;
 
 /// Read patrons from a school's SIS database and push them to Concord Infiniti.
 ///
@@ -257,12 +260,33 @@ pub(super) struct PlanArgs {
     /// the first push.
     #[arg(long)]
     pub(super) all_new: bool,
+    /// So many mappings at the same time.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(super) jobs: u8,
+    /// Give a mapping up that takes longer than this, such as `30m` [default: 2h with several mappings; else none].
+    #[arg(long, value_name = "TIME", value_parser = written_duration)]
+    pub(super) time_limit: Option<WrittenDuration>,
     #[command(flatten)]
     pub(super) state: StateArg,
     /// Format of the result.
     #[arg(long, value_enum, default_value_t = FormatArg::Text)]
     pub(super) format: FormatArg,
 }
+
+/// A duration as it was typed.
+#[derive(Clone, Debug)]
+pub(super) struct WrittenDuration {
+    pub(super) text: String,
+    pub(super) duration: Duration,
+}
+
+fn written_duration(text: &str) -> Result<WrittenDuration, &'static str> {
+    let duration = duration(text).filter(|duration| (Duration::from_secs(1)..=YEAR).contains(duration));
+    let duration = duration.ok_or("write it like `90s`, `30m`, `2h` or `1d12h`; at least a second, at most a year")?;
+    Ok(WrittenDuration { text: text.to_owned(), duration })
+}
+
+const YEAR: Duration = Duration::from_hours(366 * 24);
 
 /// Where the state is.
 #[derive(Args, Debug)]
@@ -286,6 +310,10 @@ pub(super) struct PushArgs {
     /// Push although the mapping has a `hold` for today.
     #[arg(long)]
     pub(super) despite_hold: bool,
+    /// Leave a mapping out that was pushed within this time, such as `20h`, and wait for one that another machine is
+    /// pushing: so several machines that share a state share the work.
+    #[arg(long, value_name = "TIME", value_parser = written_duration, conflicts_with_all = ["dry_run", "approve"])]
+    pub(super) once_per: Option<WrittenDuration>,
 }
 
 /// What to do with changed usernames.

@@ -39,6 +39,11 @@ pub fn run(cli: Cli) -> ExitCode {
         ColourArg::Always => anstream::ColorChoice::Always.write_global(),
         ColourArg::Never => anstream::ColorChoice::Never.write_global(),
     }
+    // What a panic says may hold a value of a row; where it happened does not.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a fault of sispush");
+    }));
     let mut output = Output::new();
     let result = start_logging(&cli).and_then(|()| match cli.command {
         Command::Init(args) => until_interrupted(|_| init::run(args, output.clone())),
@@ -52,11 +57,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Test(args) => until_interrupted(|_| test::run(args, output.clone())),
         Command::Diff(args) => {
             let is_verbose = cli.global.verbose > 0;
-            until_interrupted(|interrupt| push::diff(args, is_verbose, interrupt, output.clone()))
+            until_interrupted_with(args.jobs.into(), |interrupt| {
+                push::diff(args, is_verbose, interrupt, output.clone())
+            })
         }
         Command::Push(args) => {
             let is_verbose = cli.global.verbose > 0;
-            until_interrupted(|interrupt| push::run(args, is_verbose, interrupt, output.clone()))
+            until_interrupted_with(args.plan.jobs.into(), |interrupt| {
+                push::run(args, is_verbose, interrupt, output.clone())
+            })
         }
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
@@ -98,8 +107,16 @@ fn until_interrupted<W>(work: impl FnOnce(Interrupt) -> W) -> Result<ExitCode, E
 where
     W: Future<Output = Result<ExitCode, Error>> + Send + 'static,
 {
+    until_interrupted_with(1, work)
+}
+
+/// As [`until_interrupted`], with a thread for each of so many jobs, and one for what watches them.
+fn until_interrupted_with<W>(jobs: usize, work: impl FnOnce(Interrupt) -> W) -> Result<ExitCode, Error>
+where
+    W: Future<Output = Result<ExitCode, Error>> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(jobs + 1)
         .enable_all()
         .build()
         .map_err(|source| Error::File { action: "start the threads of", path: "sispush".into(), source })?;

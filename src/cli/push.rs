@@ -1,95 +1,22 @@
 //! `push`, the main job, and `diff`, its rehearsal.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod many;
+mod one;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::{Timestamp, Zoned};
-use serde_json::json;
+use serde_json::Value;
 
 use super::args::{FormatArg, PlanArgs, PushArgs, RenamesArg};
-use super::output::Output;
+use super::output::{self, Output};
 use super::state::location;
-use crate::error::{Error, ExitCode, causes};
-use crate::infiniti::Target;
-use crate::mapping::{self, Hold, Mapping, Mode, Part, StateLocation};
-use crate::state::{Identity, Run as RunRecord, State};
+use crate::error::{Error, ExitCode};
+use crate::mapping::{self, Mode, StateLocation};
 use crate::sync::plan::Renames;
-use crate::sync::{self, Asked, Extraction, Interrupt, Known, Plan, Progress, Report, Wanted, expect};
-
-/// How far a push came with one mapping.
-#[derive(Debug)]
-pub(super) struct Pushed {
-    /// The mapping's file.
-    pub(super) path: PathBuf,
-    /// Its name, once it could be read.
-    pub(super) name: Option<String>,
-    /// What came of it.
-    pub(super) result: Result<Done, Error>,
-}
-
-/// What came of a push that did not fail before it had a plan.
-#[derive(Debug)]
-pub(super) enum Done {
-    /// The mapping is on hold; nothing was contacted.
-    Held(Hold),
-    /// There is a plan.
-    Planned(Box<Planned>),
-}
-
-/// A push that came as far as a plan.
-#[derive(Debug)]
-pub(super) struct Planned {
-    /// The source without its secrets.
-    pub(super) source: String,
-    /// The school's address.
-    pub(super) target: String,
-    /// What it would do.
-    pub(super) plan: Plan,
-    /// How long reading took.
-    pub(super) read: Duration,
-    /// The hold that a rehearsal took no notice of.
-    pub(super) hold: Option<Hold>,
-    /// The id that was approved, if the plan has another one.
-    pub(super) other_approval: Option<String>,
-    /// What became of it; `None` for a rehearsal, and when a limit stopped it.
-    pub(super) report: Option<Report>,
-}
-
-impl Pushed {
-    /// The exit code of this mapping alone.
-    pub(super) fn exit_code(&self) -> ExitCode {
-        match &self.result {
-            Err(error) => error.exit_code(),
-            Ok(Done::Held(_)) => ExitCode::Complete,
-            Ok(Done::Planned(planned)) => planned.exit_code(),
-        }
-    }
-
-    /// The error with its causes, for the log; nothing if there was none.
-    fn why(&self) -> Option<String> {
-        let error: &dyn std::error::Error = match &self.result {
-            Err(error) => error,
-            Ok(Done::Held(_)) => return None,
-            Ok(Done::Planned(planned)) => match planned.report.as_ref()? {
-                Report { state_error: Some(error), .. } => error,
-                report => report.error.as_ref()?,
-            },
-        };
-        let causes = causes(error);
-        Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "))
-    }
-}
-
-impl Planned {
-    fn exit_code(&self) -> ExitCode {
-        match &self.report {
-            Some(report) => report.exit_code(&self.plan),
-            None if self.other_approval.is_some() => ExitCode::Stopped,
-            None => self.plan.exit_code(),
-        }
-    }
-}
+use crate::sync::{Asked, Interrupt};
+use many::{Pace, TimeLimit};
+pub(super) use one::{Done, Earlier, Planned, Pushed, push};
 
 /// What is to be done with each mapping.
 #[derive(Clone, Debug)]
@@ -99,6 +26,10 @@ pub(super) struct Task {
     pub(super) state: Option<StateLocation>,
     pub(super) approved: Option<String>,
     pub(super) despite_hold: bool,
+    /// Leave out a mapping that was pushed within this time.
+    pub(super) once_per: Option<Duration>,
+    /// Whether no other mapping is pushed at the same time, so that there is room to show how far it is.
+    pub(super) is_alone: bool,
     pub(super) interrupt: Interrupt,
 }
 
@@ -111,9 +42,24 @@ impl Task {
             state: None,
             approved: None,
             despite_hold: false,
+            once_per: None,
+            is_alone: true,
             interrupt,
         }
     }
+}
+
+/// What is kept of a push when it has ended: a plan may be as large as a school.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) path: PathBuf,
+    /// The mapping's name, once it could be read.
+    pub(super) name: Option<String>,
+    pub(super) exit_code: ExitCode,
+    /// What came of it, in a few words.
+    pub(super) outcome: String,
+    /// The result as JSON, if that was asked for.
+    object: Option<Value>,
 }
 
 pub(super) async fn diff(
@@ -122,7 +68,8 @@ pub(super) async fn diff(
     interrupt: Interrupt,
     output: Output,
 ) -> Result<ExitCode, Error> {
-    run(PushArgs { plan: args, dry_run: true, approve: None, despite_hold: false }, is_verbose, interrupt, output).await
+    let args = PushArgs { plan: args, dry_run: true, approve: None, despite_hold: false, once_per: None };
+    run(args, is_verbose, interrupt, output).await
 }
 
 pub(super) async fn run(
@@ -138,6 +85,7 @@ pub(super) async fn run(
             hint: Some("name the one mapping file".into()),
         });
     }
+    let pace = pace(&args.plan, paths.len());
     let task = Task {
         is_rehearsal: args.dry_run,
         asked: Asked {
@@ -156,27 +104,36 @@ pub(super) async fn run(
         state: args.plan.state.state.as_deref().map(location).transpose()?,
         approved: args.approve,
         despite_hold: args.despite_hold,
+        once_per: args.once_per.map(|written| written.duration),
+        is_alone: pace.jobs == 1,
         interrupt,
     };
-    let mut worst = ExitCode::Complete;
+    let format = args.plan.format;
     let mut all = Vec::new();
     let mut printed = Ok(());
-    for path in &paths {
-        let pushed = push(path, &task, &mut output).await;
-        worst = worst.max(pushed.exit_code());
-        if args.plan.format == FormatArg::Text {
-            printed = printed.and(output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal));
+    let shown = output.clone();
+    many::push(paths, &task, &pace, &shown, |pushed| {
+        if format == FormatArg::Text {
+            let result = output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal);
+            printed = std::mem::replace(&mut printed, Ok(())).and(result);
         }
-        all.push(pushed);
-        if task.interrupt.is_asked() {
-            worst = ExitCode::Interrupted;
-            break;
-        }
-    }
-    printed = printed.and(match args.plan.format {
+        all.push(Ended::of(
+            &pushed,
+            (format == FormatArg::Json).then(|| output::pushed_object(&pushed, task.is_rehearsal)),
+        ));
+    })
+    .await;
+    let worst = all.iter().map(|ended| ended.exit_code).max().unwrap_or(ExitCode::Complete);
+    let worst = if task.interrupt.is_asked() { ExitCode::Interrupted } else { worst };
+    printed = printed.and(match format {
         FormatArg::Text if all.len() > 1 => output.summary(&all),
         FormatArg::Text => Ok(()),
-        FormatArg::Json => output.pushed_json(&all, task.is_rehearsal, worst),
+        FormatArg::Json => {
+            // In the order of the files, whichever was done first.
+            all.sort_by(|a, b| a.path.cmp(&b.path));
+            let objects: Vec<Value> = all.iter_mut().filter_map(|ended| ended.object.take()).collect();
+            output.pushed_json(&objects, worst)
+        }
     });
     // What could not be printed does not change what was done, nor stop the next school.
     if let Err(error) = printed {
@@ -185,138 +142,24 @@ pub(super) async fn run(
     Ok(worst)
 }
 
-/// Pushes one mapping. Its errors are its own: the next mapping has its turn whatever becomes of this one.
-pub(super) async fn push(path: &Path, task: &Task, output: &mut Output) -> Pushed {
-    let mut name = None;
-    let result = attempt(path, task, output, &mut name).await;
-    let pushed = Pushed { path: path.to_owned(), name, result };
-    // For the log's reader; whoever looks at stderr reads the same in better words.
-    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), why = pushed.why(), "push ended");
-    pushed
+/// A mapping that hangs must not keep the others waiting for ever; alone, it is up to whoever runs it.
+const TIME_LIMIT: (&str, Duration) = ("2h", Duration::from_hours(2));
+
+fn pace(args: &PlanArgs, mappings: usize) -> Pace {
+    let of_many = (mappings > 1).then(|| TimeLimit { text: TIME_LIMIT.0.to_owned(), limit: TIME_LIMIT.1 });
+    let asked = args.time_limit.as_ref();
+    let asked = asked.map(|written| TimeLimit { text: written.text.clone(), limit: written.duration });
+    Pace { jobs: usize::from(args.jobs), limit: asked.or(of_many) }
 }
 
-async fn attempt(path: &Path, task: &Task, output: &mut Output, name: &mut Option<String>) -> Result<Done, Error> {
-    let started_at = Timestamp::now();
-    let mut mapping = Mapping::load(path)?;
-    *name = Some(mapping.name.clone());
-    output.mapping_warnings(&mapping)?;
-    let today = Zoned::now().date();
-    let hold = mapping.hold_on(today).cloned();
-    if let Some(hold) = &hold
-        && !task.is_rehearsal
-        && !task.despite_hold
-    {
-        tracing::info!(mapping = mapping.name, until = %hold.until, reason = hold.reason, "on hold");
-        return Ok(Done::Held(hold.clone()));
-    }
-    mapping.resolve(&Part::ALL)?;
-    // Before the first query: a target that cannot be set up must not cost the SIS a scan.
-    let target = Target::new(&mapping.target)?;
-    let location = task.state.as_ref().unwrap_or(&mapping.state);
-    let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
-    // Likewise a state that cannot be written, or that another run works with.
-    let mut state = if task.is_rehearsal {
-        State::look(location, &identity).await?
-    } else {
-        State::open(location, &identity).await?
-    };
-    let job = Job { mapping: &Arc::new(mapping), target: &target, task, started_at, hold };
-    let result = job.run(state.as_mut(), output).await;
-    if let Some(mut state) = state
-        && !task.is_rehearsal
-    {
-        if let Err(error) = &result {
-            let run = failed_run(started_at, error);
-            if let Err(error) = state.record(&run).await {
-                tracing::warn!(%error, "the run could not be recorded");
-            }
+impl Ended {
+    fn of(pushed: &Pushed, object: Option<Value>) -> Self {
+        Self {
+            path: pushed.path.clone(),
+            name: pushed.name.clone(),
+            exit_code: pushed.exit_code(),
+            outcome: output::outcome(pushed),
+            object,
         }
-        state.close().await;
-    }
-    result.map(|planned| Done::Planned(Box::new(planned)))
-}
-
-/// A mapping with its secrets, and what is to be done with it.
-struct Job<'j> {
-    mapping: &'j Arc<Mapping>,
-    target: &'j Target,
-    task: &'j Task,
-    started_at: Timestamp,
-    hold: Option<Hold>,
-}
-
-impl Job<'_> {
-    async fn run(self, mut state: Option<&mut State>, output: &mut Output) -> Result<Planned, Error> {
-        let mapping = self.mapping;
-        if let Some(state) = &mut state
-            && !self.task.is_rehearsal
-        {
-            state.tidy().await?;
-        }
-        let progress = Arc::new(Progress::default());
-        let shown = output.progress(&progress);
-        tracing::info!(mapping = mapping.name, source = %mapping.source, "reading");
-        let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
-        let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
-        let known = match &mut state {
-            Some(state) => Known::of(state).await?,
-            None => Known::nothing(),
-        };
-        let judged = expect::judge(&patrons, mapping, (&known.facts, &known.key), &times, self.started_at);
-        let plan = Plan::new(patrons, mapping, &known, judged, self.task.asked, self.started_at);
-        // A million patrons' worth of memory, which sending needs.
-        drop(known);
-        tracing::info!(
-            plan = %plan.id,
-            rows = plan.patrons.rows(),
-            rejected = plan.patrons.rejections.len(),
-            changes = plan.changes.len(),
-            unchanged = plan.unchanged,
-            leavers = plan.leavers.len(),
-            batches = plan.batches.len(),
-            "planned"
-        );
-        let id = plan.id.to_string();
-        let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
-        let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
-        let mut report = None;
-        if !self.task.is_rehearsal {
-            if may_send {
-                let run = sync::Run {
-                    plan: &plan,
-                    target: self.target,
-                    state,
-                    progress: &progress,
-                    interrupt: &self.task.interrupt,
-                    started_at: self.started_at,
-                    renames: self.task.asked.renames,
-                };
-                report = Some(sync::push(run).await);
-            } else if let Some(state) = state {
-                sync::stop(&plan, state, self.started_at).await?;
-            }
-        }
-        shown.finish();
-        Ok(Planned {
-            source: mapping.source.to_string(),
-            target: mapping.target.url.to_string(),
-            plan,
-            read,
-            hold: self.hold,
-            other_approval,
-            report,
-        })
-    }
-}
-
-/// A run that failed before it had a plan, for the history. The error's own words only: its causes may be long.
-fn failed_run(started_at: Timestamp, error: &Error) -> RunRecord {
-    RunRecord {
-        started_at,
-        ended_at: Some(Timestamp::now()),
-        mode: String::new(),
-        plan: None,
-        exit_code: Some(error.exit_code().number()),
-        report: json!({ "error": error.to_string() }),
     }
 }

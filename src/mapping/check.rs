@@ -17,6 +17,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
+pub(crate) use scalar::duration;
 use section::{Field, Section};
 
 use super::code::Code;

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub(crate) use check::school_address;
+pub(crate) use check::{duration, school_address};
 pub use code::Code;
 pub use diagnostic::{MappingError, Problem, Severity};
 pub(crate) use dotenv::{line as secret_line, names as secret_names};

@@ -10,7 +10,7 @@ use super::layer::{Accepted, Layer, Outcome, Page, Patch, pages};
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::store::{Change, Owner, Row, RunRow, Store};
-use super::{Place, StateError, default_file};
+use super::{Place, StateError, Summary, default_file};
 use crate::infiniti::fingerprint::Key;
 use crate::mapping::StateLocation;
 
@@ -56,8 +56,8 @@ pub struct Run {
     pub plan: Option<String>,
     /// The exit code's number.
     pub exit_code: Option<u8>,
-    /// What became of it.
-    pub report: serde_json::Value,
+    /// What it came to.
+    pub summary: Summary,
 }
 
 /// An open book.
@@ -111,11 +111,7 @@ impl State {
                 .map_err(|source| StateError::Failed { place: place.clone(), source: Box::new(source) })?;
             store.add_book(&identity.mapping, &identity.target, key.bytes()).await?
         };
-        let owner = Owner {
-            host: gethostname::gethostname().to_string_lossy().into_owned(),
-            process: std::process::id(),
-            since: Timestamp::now(),
-        };
+        let owner = Owner { host: this_host(), process: std::process::id(), since: Timestamp::now() };
         if let Some(left) = store.lock(row.id, &owner).await? {
             tracing::info!(
                 mapping = identity.mapping,
@@ -349,6 +345,22 @@ impl State {
         Ok(rows.into_iter().map(run).collect())
     }
 
+    /// What each channel of notifications was told last of this mapping, by the channel's key.
+    ///
+    /// # Errors
+    /// Any [`StateError`].
+    pub async fn notices(&mut self) -> Result<BTreeMap<String, String>, StateError> {
+        self.store.notices(self.book).await
+    }
+
+    /// Writes what a channel was told of this mapping; `None` when nothing is left to be said. Needs no lock.
+    ///
+    /// # Errors
+    /// Any [`StateError`].
+    pub async fn notice(&mut self, channel: &str, told: Option<&str>) -> Result<(), StateError> {
+        self.store.notice(self.book, channel, told).await
+    }
+
     /// The version of the store.
     ///
     /// # Errors
@@ -378,9 +390,9 @@ impl State {
     }
 }
 
-type Opened = (Box<dyn Store>, Place);
+pub(super) type Opened = (Box<dyn Store>, Place);
 
-async fn open_store(location: &StateLocation, create: bool) -> Result<Option<Opened>, StateError> {
+pub(super) async fn open_store(location: &StateLocation, create: bool) -> Result<Option<Opened>, StateError> {
     let file = |path: &Path| -> Result<Option<Opened>, StateError> {
         let store = if create { Some(Sqlite::open(path)?) } else { Sqlite::open_existing(path)? };
         Ok(store.map(|store| (Box::new(store) as Box<dyn Store>, Place::File(path.to_owned()))))
@@ -397,6 +409,11 @@ async fn open_store(location: &StateLocation, create: bool) -> Result<Option<Ope
     }
 }
 
+/// The name of this machine.
+pub fn this_host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
 fn facts_json(facts: &Facts) -> String {
     // Strings and numbers only: it cannot fail.
     serde_json::to_string(facts).unwrap_or_default()
@@ -409,17 +426,18 @@ fn run_row(run: &Run) -> RunRow {
         mode: run.mode.clone(),
         plan: run.plan.clone(),
         exit_code: run.exit_code,
-        report: run.report.to_string(),
+        // Texts and numbers only: it cannot fail.
+        report: serde_json::to_string(&run.summary).unwrap_or_default(),
     }
 }
 
-fn run(row: RunRow) -> Run {
+pub(super) fn run(row: RunRow) -> Run {
     Run {
         started_at: row.started_at,
         ended_at: row.ended_at,
         mode: row.mode,
         plan: row.plan,
         exit_code: row.exit_code,
-        report: serde_json::from_str(&row.report).unwrap_or_default(),
+        summary: serde_json::from_str(&row.report).unwrap_or_default(),
     }
 }

@@ -104,6 +104,11 @@ fn held_by(owner: Option<&Owner>) -> String {
 }
 
 impl StateError {
+    /// Whether another run has the lock.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+
     /// What to edit or run.
     pub fn hint(&self) -> Option<Hint> {
         Some(match self {

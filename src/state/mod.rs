@@ -14,24 +14,29 @@
 
 mod book;
 mod error;
+mod history;
 pub mod layer;
 mod place;
 mod postgres;
 mod sqlite;
 mod store;
+mod summary;
 
-pub use book::{Facts, Identity, Run, State};
+pub use book::{Facts, Identity, Run, State, this_host};
 pub use error::StateError;
+pub use history::{History, read as read_history};
 pub use layer::{Accepted, Entry, Moment, Outcome, Standing};
 pub use place::{Place, default_file};
 pub use store::Owner;
+pub use summary::{Expectations, Seconds, Summary};
 
 /// The version of the store's tables and of the pages in them.
 ///
 /// | version | change |
 /// |---:|---|
 /// | 1 | the first |
+/// | 2 | notices: what each channel of notifications was told last |
 ///
 /// An older store is upgraded when it is opened for a push; a newer one is refused. Before a change, think of the old
 /// and the new program, and of the old and the new store.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;

@@ -5,6 +5,7 @@
 //!
 //! Times are seconds since 1970 as in the file, so that both stores hold the very same.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, Row, RunRow, Store};
-use super::{Place, STATE_VERSION, StateError};
+use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store};
+use super::{Identity, Place, STATE_VERSION, StateError};
 use crate::source::{Connection, open_postgres};
 
 /// A session with the database.
@@ -29,7 +30,8 @@ pub(super) struct Postgres {
 }
 
 /// What each version adds to the one before, beginning with version 1.
-const MIGRATIONS: [&str; STATE_VERSION as usize] = ["
+const MIGRATIONS: [&str; STATE_VERSION as usize] = [
+    "
     CREATE TABLE sispush.version (
         one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
         number integer NOT NULL
@@ -71,7 +73,16 @@ const MIGRATIONS: [&str; STATE_VERSION as usize] = ["
         process bigint NOT NULL,
         since bigint NOT NULL
     );
-"];
+",
+    "
+    CREATE TABLE sispush.notices (
+        book bigint NOT NULL REFERENCES sispush.books,
+        channel text NOT NULL,
+        told text NOT NULL,
+        PRIMARY KEY (book, channel)
+    );
+",
+];
 
 /// The first key of our advisory locks: `sisp` in ASCII. The second is the book's id, or 0 to migrate.
 const LOCKS: i32 = 0x7369_7370;
@@ -313,6 +324,9 @@ impl Postgres {
                 query = query.bind(known);
             }
             number = Some(row(&mut transaction, limit, query).await?.try_get(0)?);
+            let oldest = sqlx::query("DELETE FROM sispush.runs WHERE book = $1 AND started_at < $2");
+            let oldest = oldest.bind(book).bind(run.started_at.as_second() - RUNS_KEPT_S);
+            within(limit, oldest.execute(&mut *transaction)).await?;
         }
         within(limit, transaction.commit()).await?;
         Ok(number)
@@ -324,17 +338,52 @@ impl Postgres {
              ORDER BY id DESC LIMIT $2",
         );
         let rows = within(self.limit, query.bind(book).bind(i64::from(most)).fetch_all(&mut self.connection)).await?;
-        let run = |row: &PgRow| {
-            Ok(RunRow {
-                started_at: time(row.try_get(0)?),
-                ended_at: row.try_get::<Option<i64>, _>(1)?.map(time),
-                mode: row.try_get(2)?,
-                plan: row.try_get(3)?,
-                exit_code: row.try_get::<Option<i16>, _>(4)?.and_then(|code| u8::try_from(code).ok()),
-                report: row.try_get(5)?,
+        rows.iter().map(run_row).collect()
+    }
+
+    async fn read_books(&mut self) -> sqlx::Result<Vec<(i64, Identity)>> {
+        let query = sqlx::query("SELECT id, mapping, target FROM sispush.books ORDER BY mapping, target");
+        let rows = within(self.limit, query.fetch_all(&mut self.connection)).await?;
+        rows.iter()
+            .map(|row| {
+                let (id, mapping, target) = tuple(row)?;
+                Ok((id, Identity { mapping, target }))
             })
+            .collect()
+    }
+
+    async fn read_every_run(&mut self, since: i64, each: &mut (dyn FnMut(i64, RunRow) + Send)) -> sqlx::Result<()> {
+        let query = sqlx::query(
+            "SELECT started_at, ended_at, mode, plan, exit_code, report, book FROM sispush.runs
+             WHERE started_at >= $1 ORDER BY book, id",
+        );
+        let mut rows = query.bind(since).fetch(&mut self.connection);
+        while let Some(row) = within(self.limit, rows.try_next()).await? {
+            each(row.try_get(6)?, run_row(&row)?);
+        }
+        Ok(())
+    }
+
+    async fn read_notices(&mut self, book: i64) -> sqlx::Result<BTreeMap<String, String>> {
+        let query = sqlx::query("SELECT channel, told FROM sispush.notices WHERE book = $1").bind(book);
+        let rows = within(self.limit, query.fetch_all(&mut self.connection)).await?;
+        rows.iter().map(tuple).collect()
+    }
+
+    async fn write_notice(&mut self, book: i64, channel: &str, told: Option<&str>) -> sqlx::Result<()> {
+        let query = match told {
+            Some(told) => sqlx::query(
+                "INSERT INTO sispush.notices (book, channel, told) VALUES ($1, $2, $3)
+                 ON CONFLICT (book, channel) DO UPDATE SET told = $3",
+            )
+            .bind(book)
+            .bind(channel)
+            .bind(told),
+            None => {
+                sqlx::query("DELETE FROM sispush.notices WHERE book = $1 AND channel = $2").bind(book).bind(channel)
+            }
         };
-        rows.iter().map(run).collect()
+        within(self.limit, query.execute(&mut self.connection)).await.map(drop)
     }
 }
 
@@ -390,6 +439,42 @@ impl Store for Postgres {
     fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>> {
         Box::pin(async move { self.read_runs(book, most).await.map_err(|error| self.failed(error)) })
     }
+
+    fn books(&mut self) -> BoxFuture<'_, Result<Vec<(i64, Identity)>, StateError>> {
+        Box::pin(async move { self.read_books().await.map_err(|error| self.failed(error)) })
+    }
+
+    fn every_run<'a>(
+        &'a mut self,
+        since: i64,
+        each: &'a mut (dyn FnMut(i64, RunRow) + Send),
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        Box::pin(async move { self.read_every_run(since, each).await.map_err(|error| self.failed(error)) })
+    }
+
+    fn notices(&mut self, book: i64) -> BoxFuture<'_, Result<BTreeMap<String, String>, StateError>> {
+        Box::pin(async move { self.read_notices(book).await.map_err(|error| self.failed(error)) })
+    }
+
+    fn notice<'a>(
+        &'a mut self,
+        book: i64,
+        channel: &'a str,
+        told: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        Box::pin(async move { self.write_notice(book, channel, told).await.map_err(|error| self.failed(error)) })
+    }
+}
+
+fn run_row(row: &PgRow) -> sqlx::Result<RunRow> {
+    Ok(RunRow {
+        started_at: time(row.try_get(0)?),
+        ended_at: row.try_get::<Option<i64>, _>(1)?.map(time),
+        mode: row.try_get(2)?,
+        plan: row.try_get(3)?,
+        exit_code: row.try_get::<Option<i16>, _>(4)?.and_then(|code| u8::try_from(code).ok()),
+        report: row.try_get(5)?,
+    })
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {

@@ -3,6 +3,7 @@
 //! Locks are the operating system's, on a file per book in a folder beside the store: they end with the process that
 //! holds them, however it ends.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,8 @@ use jiff::Timestamp;
 use rusqlite::{ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, Row, RunRow, Store};
-use super::{Place, STATE_VERSION, StateError};
+use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store};
+use super::{Identity, Place, STATE_VERSION, StateError};
 
 /// An open file.
 pub(super) struct Sqlite {
@@ -25,7 +26,8 @@ pub(super) struct Sqlite {
 }
 
 /// What each version adds to the one before, beginning with version 1.
-const MIGRATIONS: [&str; STATE_VERSION as usize] = ["
+const MIGRATIONS: [&str; STATE_VERSION as usize] = [
+    "
     CREATE TABLE books (
         id INTEGER PRIMARY KEY,
         mapping TEXT NOT NULL,
@@ -60,7 +62,16 @@ const MIGRATIONS: [&str; STATE_VERSION as usize] = ["
         process INTEGER NOT NULL,
         since INTEGER NOT NULL
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE notices (
+        book INTEGER NOT NULL REFERENCES books,
+        channel TEXT NOT NULL,
+        told TEXT NOT NULL,
+        PRIMARY KEY (book, channel)
+    ) STRICT;
+",
+];
 
 /// Marks the file as ours: `sisp` in ASCII.
 const APPLICATION: i32 = 0x7369_7370;
@@ -308,6 +319,8 @@ impl Sqlite {
                 ],
             )?;
             number = known.or_else(|| Some(transaction.last_insert_rowid()));
+            let oldest = run.started_at.as_second() - RUNS_KEPT_S;
+            transaction.execute("DELETE FROM runs WHERE book = ? AND started_at < ?", [book, oldest])?;
         }
         transaction.commit()?;
         Ok(number)
@@ -317,17 +330,47 @@ impl Sqlite {
         let mut statement = self.connection.prepare(
             "SELECT started_at, ended_at, mode, plan, exit_code, report FROM runs WHERE book = ? ORDER BY id DESC LIMIT ?",
         )?;
-        let rows = statement.query_map(params![book, most], |row| {
-            Ok(RunRow {
-                started_at: time(row.get(0)?),
-                ended_at: row.get::<_, Option<i64>>(1)?.map(time),
-                mode: row.get(2)?,
-                plan: row.get(3)?,
-                exit_code: row.get(4)?,
-                report: row.get(5)?,
-            })
-        })?;
+        let rows = statement.query_map(params![book, most], run_row)?;
         rows.collect()
+    }
+
+    fn read_books(&self) -> rusqlite::Result<Vec<(i64, Identity)>> {
+        let mut statement =
+            self.connection.prepare("SELECT id, mapping, target FROM books ORDER BY mapping, target")?;
+        let books =
+            statement.query_map([], |row| Ok((row.get(0)?, Identity { mapping: row.get(1)?, target: row.get(2)? })))?;
+        books.collect()
+    }
+
+    fn read_every_run(&self, since: i64, each: &mut (dyn FnMut(i64, RunRow) + Send)) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(
+            "SELECT started_at, ended_at, mode, plan, exit_code, report, book FROM runs WHERE started_at >= ?
+             ORDER BY book, id",
+        )?;
+        let mut rows = statement.query([since])?;
+        while let Some(row) = rows.next()? {
+            each(row.get(6)?, run_row(row)?);
+        }
+        Ok(())
+    }
+
+    fn read_notices(&self, book: i64) -> rusqlite::Result<BTreeMap<String, String>> {
+        let mut statement = self.connection.prepare("SELECT channel, told FROM notices WHERE book = ?")?;
+        let notices = statement.query_map([book], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        notices.collect()
+    }
+
+    fn write_notice(&self, book: i64, channel: &str, told: Option<&str>) -> rusqlite::Result<()> {
+        match told {
+            Some(told) => self.connection.execute(
+                "INSERT OR REPLACE INTO notices (book, channel, told) VALUES (?, ?, ?)",
+                params![book, channel, told],
+            ),
+            None => {
+                self.connection.execute("DELETE FROM notices WHERE book = ? AND channel = ?", params![book, channel])
+            }
+        }
+        .map(drop)
     }
 }
 
@@ -389,6 +432,42 @@ impl Store for Sqlite {
     fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>> {
         blocking(move || self.read_runs(book, most).map_err(|error| self.failed(error)))
     }
+
+    fn books(&mut self) -> BoxFuture<'_, Result<Vec<(i64, Identity)>, StateError>> {
+        blocking(move || self.read_books().map_err(|error| self.failed(error)))
+    }
+
+    fn every_run<'a>(
+        &'a mut self,
+        since: i64,
+        each: &'a mut (dyn FnMut(i64, RunRow) + Send),
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        blocking(move || self.read_every_run(since, each).map_err(|error| self.failed(error)))
+    }
+
+    fn notices(&mut self, book: i64) -> BoxFuture<'_, Result<BTreeMap<String, String>, StateError>> {
+        blocking(move || self.read_notices(book).map_err(|error| self.failed(error)))
+    }
+
+    fn notice<'a>(
+        &'a mut self,
+        book: i64,
+        channel: &'a str,
+        told: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        blocking(move || self.write_notice(book, channel, told).map_err(|error| self.failed(error)))
+    }
+}
+
+fn run_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        started_at: time(row.get(0)?),
+        ended_at: row.get::<_, Option<i64>>(1)?.map(time),
+        mode: row.get(2)?,
+        plan: row.get(3)?,
+        exit_code: row.get(4)?,
+        report: row.get(5)?,
+    })
 }
 
 /// The disk blocks this thread: without word of it the runtime would leave other work waiting behind it.

@@ -1,10 +1,15 @@
 //! What a database must do to be a store. Everything that has a meaning happens above it, in [`State`](super::State).
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::StateError;
 use super::layer::{Layer, Page};
+use super::{Identity, StateError};
+
+/// How long a run is kept, in seconds: a year, and a month to compare with the year before.
+pub(super) const RUNS_KEPT_S: i64 = 400 * 24 * 3600;
 
 /// A database that holds books.
 pub(super) trait Store: Send {
@@ -47,6 +52,28 @@ pub(super) trait Store: Send {
 
     /// The last runs of a book, the latest first.
     fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>>;
+
+    /// All books, in the order of their mappings' names.
+    fn books(&mut self) -> BoxFuture<'_, Result<Vec<(i64, Identity)>, StateError>>;
+
+    /// Every run since a time in seconds since 1970, of all books, each with its book's id: one book after the other, the
+    /// earliest run first.
+    fn every_run<'a>(
+        &'a mut self,
+        since: i64,
+        each: &'a mut (dyn FnMut(i64, RunRow) + Send),
+    ) -> BoxFuture<'a, Result<(), StateError>>;
+
+    /// What each channel was told last of a book.
+    fn notices(&mut self, book: i64) -> BoxFuture<'_, Result<BTreeMap<String, String>, StateError>>;
+
+    /// Writes what a channel was told of a book, or that nothing is left to be said.
+    fn notice<'a>(
+        &'a mut self,
+        book: i64,
+        channel: &'a str,
+        told: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), StateError>>;
 }
 
 /// A book as it is stored.

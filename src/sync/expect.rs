@@ -12,8 +12,8 @@ use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
 use crate::mapping::{Check, Consequence, Expectation, Limit, Mapping, ValueRule};
-use crate::state::Facts;
 use crate::state::layer::compare_keys;
+use crate::state::{Expectations, Facts};
 
 /// What became of all expectations of a mapping.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,12 @@ pub struct Verdict {
     pub finding: Finding,
     /// What follows from it.
     pub outcome: Outcome,
+}
+
+/// Counts verdicts for the history.
+pub fn count(verdicts: &[Verdict]) -> Expectations {
+    let of = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count() as u64;
+    Expectations { met: of(Outcome::Met), warned: of(Outcome::Warned), failed: of(Outcome::Failed) }
 }
 
 /// What follows for an expectation.

@@ -15,10 +15,10 @@ pub use extract::{ExtractError, Extraction, Wanted, extract};
 pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};
 pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Reason, Scope, Stop, Why};
-pub use run::{Failure, Report, Run, push, stop};
+pub use run::{Failure, Report, Run, Timing, push, stop, summary};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// How far a run is, for whoever wants to show it.
 #[derive(Debug, Default)]
@@ -48,32 +48,71 @@ impl Progress {
 }
 
 /// A request to end, and whether somebody is at work who must be let finish a batch.
+///
+/// One for the whole command, and of it one for each mapping: what is asked of the whole is asked of all.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<Flags>);
+pub struct Interrupt {
+    flags: Arc<Flags>,
+    whole: Option<Arc<Flags>>,
+}
 
 #[derive(Debug, Default)]
 struct Flags {
     is_asked: AtomicBool,
-    is_sending: AtomicBool,
+    /// How many are sending.
+    sending: AtomicUsize,
+    has_sent: AtomicBool,
 }
 
 impl Interrupt {
-    /// Asks for an end after the batch in flight.
-    pub fn ask(&self) {
-        self.0.is_asked.store(true, Ordering::SeqCst);
+    /// One for a part of the work.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { flags: Arc::default(), whole: Some(Arc::clone(self.whole.as_ref().unwrap_or(&self.flags))) }
     }
 
-    /// Whether that was asked for.
+    /// Asks for an end after the batch in flight.
+    pub fn ask(&self) {
+        self.flags.is_asked.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was asked for, of this or of the whole.
     pub fn is_asked(&self) -> bool {
-        self.0.is_asked.load(Ordering::SeqCst)
+        self.all().any(|flags| flags.is_asked.load(Ordering::SeqCst))
     }
 
     /// Whether a push is between its first batch and its last record.
     pub fn is_sending(&self) -> bool {
-        self.0.is_sending.load(Ordering::SeqCst)
+        self.flags.sending.load(Ordering::SeqCst) > 0
     }
 
-    fn set_sending(&self, is_sending: bool) {
-        self.0.is_sending.store(is_sending, Ordering::SeqCst);
+    /// Whether a push has begun to send, be it over or not.
+    pub fn has_sent(&self) -> bool {
+        self.flags.has_sent.load(Ordering::SeqCst)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Flags> {
+        std::iter::once(&*self.flags).chain(self.whole.as_deref())
+    }
+
+    /// Says that a push is sending, for as long as what is returned lives: also when it panics or is given up.
+    fn sending(&self) -> Sending {
+        let sending = Sending(self.clone());
+        for flags in sending.0.all() {
+            flags.sending.fetch_add(1, Ordering::SeqCst);
+            flags.has_sent.store(true, Ordering::SeqCst);
+        }
+        sending
+    }
+}
+
+#[derive(Debug)]
+struct Sending(Interrupt);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        for flags in self.0.all() {
+            flags.sending.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

@@ -1,23 +1,22 @@
 //! Carries a plan out, batch by batch, and writes into the state what Infiniti said.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::expect;
-use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scope};
+use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scope, Stage};
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Target, TargetError};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::value::RowPlace;
 use crate::state::layer::{Active, Moment, Page, Patch, Prints, StandingPatch, compare_keys, pages};
-use crate::state::{Outcome, State, StateError};
+use crate::state::{Outcome, Seconds, State, StateError, Summary, this_host};
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -100,10 +99,21 @@ pub struct Run<'r> {
     pub progress: &'r Arc<Progress>,
     /// Whether it is to end early.
     pub interrupt: &'r Interrupt,
-    /// When the run began.
-    pub started_at: Timestamp,
+    /// When the run began, and how long it took so far.
+    pub timing: Timing,
     /// What was asked to be done with changed usernames.
     pub renames: Renames,
+}
+
+/// When a run began, and how long it took to come to its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The time that all of its records name.
+    pub started_at: Timestamp,
+    /// Reading and checking the source.
+    pub read: Duration,
+    /// Reading the state and comparing with it.
+    pub plan: Duration,
 }
 
 /// So many more requests may look for bad rows in batches that were refused as a whole, in one run.
@@ -113,7 +123,7 @@ const HALVINGS_MAX: u32 = 64;
 /// next, and a second unknown outcome helps nobody. A batch that is refused is halved until the bad rows are found.
 pub async fn push(mut run: Run<'_>) -> Report {
     let started = Instant::now();
-    run.interrupt.set_sending(true);
+    let sending = run.interrupt.sending();
     let mut report = Report::default();
     if let Err(error) = run.send(&mut report).await {
         report.state_error = Some(error);
@@ -125,7 +135,7 @@ pub async fn push(mut run: Run<'_>) -> Report {
         // The first failure is the one that says why.
         report.state_error.get_or_insert(error);
     }
-    run.interrupt.set_sending(false);
+    drop(sending);
     report
 }
 
@@ -133,7 +143,7 @@ impl Run<'_> {
     async fn send(&mut self, report: &mut Report) -> Result<(), StateError> {
         let mut halvings = HALVINGS_MAX;
         if let Some(state) = &mut self.state {
-            state.begin(&record(self.plan, None, self.started_at, None), fill(returned(self.plan))).await?;
+            state.begin(&record(self.plan, None, self.timing, None), fill(returned(self.plan))).await?;
         }
         for batch in &self.plan.batches {
             if self.interrupt.is_asked() {
@@ -189,7 +199,7 @@ impl Run<'_> {
     async fn finish(&mut self, report: &Report) -> Result<(), StateError> {
         let Some(state) = &mut self.state else { return Ok(()) };
         let facts = if report.is_complete() { self.plan.facts.clone() } else { state.facts().clone() };
-        let run = record(self.plan, Some(report), self.started_at, Some(Timestamp::now()));
+        let run = record(self.plan, Some(report), self.timing, Some(Timestamp::now()));
         state.finish(fill(marks(self.plan, report, self.renames)), facts, &run).await
     }
 }
@@ -408,57 +418,19 @@ pub(super) fn fill(marks: Vec<(String, Mark)>) -> impl FnMut(&mut Page) -> bool 
 ///
 /// # Errors
 /// Any [`StateError`].
-pub async fn stop(plan: &Plan, state: &mut State, started_at: Timestamp) -> Result<(), StateError> {
+pub async fn stop(plan: &Plan, state: &mut State, timing: Timing) -> Result<(), StateError> {
     let run = crate::state::Run {
         exit_code: Some(ExitCode::Stopped.number()),
-        ..record(plan, None, started_at, Some(Timestamp::now()))
+        ..record(plan, None, timing, Some(Timestamp::now()))
     };
     let facts = state.facts().clone();
     state.finish(fill(returned(plan)), facts, &run).await
 }
 
-/// A run for the history: counts only.
-fn record(
-    plan: &Plan,
-    report: Option<&Report>,
-    started_at: Timestamp,
-    ended_at: Option<Timestamp>,
-) -> crate::state::Run {
-    let mut rejections: BTreeMap<&str, u64> = BTreeMap::new();
-    for (_, rule) in plan.patrons.rejections.iter().flat_map(|rejection| &rejection.broken) {
-        *rejections.entry(rule.code()).or_default() += 1;
-    }
-    let verdicts = |outcome| plan.verdicts.iter().filter(|verdict| verdict.outcome == outcome).count();
-    let mut counts = json!({
-        "rows": plan.patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect::<BTreeMap<_, _>>(),
-        "rejected": plan.patrons.rejections.len(),
-        "rejections": rejections,
-        "unchanged": plan.unchanged,
-        "planned": Reason::ALL.iter().map(|reason| (reason.code(), plan.of_reason(*reason).count())).collect::<BTreeMap<_, _>>(),
-        "leavers": plan.leavers.len(),
-        "deactivations": plan.deactivations().count(),
-        "expectations": {
-            "met": verdicts(expect::Outcome::Met),
-            "warned": verdicts(expect::Outcome::Warned),
-            "failed": verdicts(expect::Outcome::Failed),
-        },
-        "stops": plan.stops.iter().map(super::plan::Stop::code).collect::<Vec<_>>(),
-    });
-    if let (Some(report), Some(counts)) = (report, counts.as_object_mut()) {
-        for (name, count) in [
-            ("accepted", report.accepted),
-            ("created", report.created),
-            ("updated", report.updated),
-            ("deactivated", report.deactivated),
-            ("failed", report.failed.len() as u64),
-            ("unknown", report.unknown),
-            ("not_sent", report.not_sent),
-        ] {
-            counts.insert(name.to_owned(), count.into());
-        }
-    }
+/// A run for the history.
+fn record(plan: &Plan, report: Option<&Report>, timing: Timing, ended_at: Option<Timestamp>) -> crate::state::Run {
     crate::state::Run {
-        started_at,
+        started_at: timing.started_at,
         ended_at,
         mode: match plan.scope {
             Scope::Delta => "delta".to_owned(),
@@ -466,8 +438,52 @@ fn record(
         },
         plan: Some(plan.id.to_string()),
         exit_code: report.map(|report| report.exit_code(plan).number()),
-        report: counts,
+        summary: summary(plan, report, timing),
     }
+}
+
+/// What a run came to: counts only.
+pub fn summary(plan: &Plan, report: Option<&Report>, timing: Timing) -> Summary {
+    let patrons = &plan.patrons;
+    let mut summary = Summary {
+        rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect(),
+        rejected: patrons.rejections.len() as u64,
+        unchanged: plan.unchanged,
+        planned: Reason::ALL
+            .iter()
+            .map(|reason| (reason.code().to_owned(), plan.of_reason(*reason).count() as u64))
+            .collect(),
+        leavers: plan.leavers.len() as u64,
+        grace: plan.leavers.iter().filter(|leaver| matches!(leaver.stage, Stage::Grace { .. })).count() as u64,
+        deactivations: plan.deactivations().count() as u64,
+        renames: if plan.holds_renames { plan.renames.len() as u64 } else { 0 },
+        expectations: expect::count(&plan.verdicts),
+        stops: plan.stops.iter().map(|stop| stop.code().to_owned()).collect(),
+        seconds: Seconds::of(timing.read, timing.plan, Duration::ZERO),
+        host: this_host(),
+        ..Summary::default()
+    };
+    for rejection in &patrons.rejections {
+        let of_extract = patrons.extract_name(rejection.place.extract);
+        let of_extract = summary.rejections_by_extract.entry(of_extract.clone()).or_default();
+        for (_, rule) in &rejection.broken {
+            *summary.rejections.entry(rule.code().to_owned()).or_default() += 1;
+            *of_extract.entry(rule.code().to_owned()).or_default() += 1;
+        }
+    }
+    if let Some(report) = report {
+        summary.accepted = report.accepted;
+        summary.created = report.created;
+        summary.updated = report.updated;
+        summary.deactivated = report.deactivated;
+        summary.failed = report.failed.len() as u64;
+        summary.unknown = report.unknown;
+        summary.not_sent = report.not_sent;
+        summary.seconds = Seconds::of(timing.read, timing.plan, report.elapsed);
+        summary.error = report.error.as_ref().map(ToString::to_string);
+        summary.hint = report.error.as_ref().and_then(TargetError::hint).map(Into::into);
+    }
+    summary
 }
 
 /// A payload that tells how much of it has left.

@@ -182,6 +182,8 @@ pub fn without_times_and_ports(text: &str) -> String {
         (r"wait_ms=\d+", "wait_ms=[MS]"),
         (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
         (r"(plan      |--approve |approved, but `|no longer `)[0-9a-f]{16}", "${1}[PLAN]"),
+        (r#""(read|plan|send)": [0-9.e-]+"#, r#""${1}": [TIME]"#),
+        (r#""host": "[^"]+""#, r#""host": "[HOST]""#),
         (r#""id": "[0-9a-f]{16}""#, r#""id": "[PLAN]""#),
         (r"\r\n", "\n"),
     ] {

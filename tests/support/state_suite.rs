@@ -10,7 +10,7 @@ use sispush::infiniti::contract::{EMAILADDRESS, LIBRARYBARCODE, USERNAME};
 use sispush::infiniti::fingerprint::{Fingerprint, Key};
 use sispush::mapping::StateLocation;
 use sispush::state::layer::{Active, Page, Patch, Prints, StandingPatch, pages};
-use sispush::state::{Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError};
+use sispush::state::{Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError, Summary};
 
 /// A store under test, empty at first.
 pub trait Store {
@@ -48,7 +48,7 @@ pub fn run(second: i64, exit_code: Option<u8>) -> Run {
         mode: "delta".into(),
         plan: Some(format!("plan-{second}")),
         exit_code,
-        report: serde_json::json!({ "sent": second }),
+        summary: Summary { accepted: second.unsigned_abs(), ..Summary::default() },
     }
 }
 

@@ -46,8 +46,7 @@ impl Output {
     }
 
     /// The result of `push`.
-    pub(in crate::cli) fn pushed_json(&mut self, all: &[Pushed], dry_run: bool, worst: ExitCode) -> Result<(), Error> {
-        let mappings: Vec<Value> = all.iter().map(|pushed| mapping(pushed, dry_run)).collect();
+    pub(in crate::cli) fn pushed_json(&mut self, mappings: &[Value], worst: ExitCode) -> Result<(), Error> {
         write(&mut self.data(), &json!({ "exit_code": worst.number(), "mappings": mappings })).map_err(write_failed)
     }
 }
@@ -75,7 +74,8 @@ pub(super) fn preview(patrons: &Patrons, shown: &dyn Fn(Header, &str) -> String)
     json!({ "patrons": rows, "rejections": rejections(patrons), "warnings": warnings(patrons) })
 }
 
-fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
+/// What one mapping's push came to.
+pub(in crate::cli) fn pushed_object(pushed: &Pushed, dry_run: bool) -> Value {
     let mut object = json!({
         "file": pushed.path,
         "name": pushed.name,
@@ -87,6 +87,18 @@ fn mapping(pushed: &Pushed, dry_run: bool) -> Value {
         Ok(Done::Held(hold)) => {
             let mut fields = Map::new();
             fields.insert("hold".into(), hold_object(hold));
+            fields
+        }
+        Ok(Done::Already(earlier)) => {
+            let mut fields = Map::new();
+            fields.insert(
+                "already".into(),
+                json!({
+                    "started_at": earlier.started_at.to_string(),
+                    "host": earlier.host,
+                    "exit_code": earlier.exit_code,
+                }),
+            );
             fields
         }
         Err(error) => {
@@ -120,7 +132,7 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     add("dry_run", dry_run.into());
     add("hold", planned.hold.as_ref().map_or(Value::Null, hold_object));
     add("extracts", extracts(&patrons.extracts));
-    add("read_seconds", planned.read.as_secs_f64().into());
+    add("read_seconds", planned.timing.read.as_secs_f64().into());
     add("rows_read", patrons.rows().into());
     add("rows_to_send", plan.rows_to_send().into());
     add("batches", plan.batches.len().into());

@@ -14,6 +14,8 @@ mod sarif;
 mod state;
 
 pub(super) use init::{Question, Remark, some_of};
+pub(super) use json::pushed_object;
+pub(super) use result::outcome;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::plan::{stop_text, write_plan};
 use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, seconds, write_failed};
-use crate::cli::push::{Done, Planned, Pushed};
+use crate::cli::push::{Done, Earlier, Ended, Planned, Pushed};
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
 use crate::mapping::Hold;
@@ -30,6 +30,9 @@ impl Output {
                 hold_text(hold)
             )
             .map_err(write_failed),
+            Ok(Done::Already(earlier)) => {
+                writeln!(self.data(), "{STRONG}{}{STRONG:#}: {}", name(), already_text(earlier)).map_err(write_failed)
+            }
             Ok(Done::Planned(planned)) => {
                 write_planned(&mut self.data(), &name(), planned, is_rehearsal, is_verbose).map_err(write_failed)?;
                 if let Some(report) = &planned.report {
@@ -39,7 +42,13 @@ impl Output {
             }
             Err(error) => {
                 if !matches!(error, Error::Mapping(_)) {
-                    let what = if is_rehearsal { "could not be rehearsed" } else { "was not pushed; nothing was sent" };
+                    let what = match error {
+                        _ if is_rehearsal => "could not be rehearsed",
+                        Error::TimeLimit { was_sending: true, .. } | Error::Crashed { was_sending: true } => {
+                            "was not pushed to its end"
+                        }
+                        _ => "was not pushed; nothing was sent",
+                    };
                     writeln!(self.notes(), "{ERROR}error{ERROR:#}: mapping `{}` {what}", name())
                         .map_err(write_failed)?;
                 }
@@ -117,15 +126,21 @@ impl Output {
     }
 
     /// One line a mapping, trouble first.
-    pub(in crate::cli) fn summary(&mut self, all: &[Pushed]) -> Result<(), Error> {
-        let mut sorted: Vec<&Pushed> = all.iter().collect();
-        sorted.sort_by_key(|pushed| std::cmp::Reverse(pushed.exit_code()));
+    pub(in crate::cli) fn summary(&mut self, all: &[Ended]) -> Result<(), Error> {
+        let mut sorted: Vec<&Ended> = all.iter().collect();
+        sorted.sort_by(|a, b| b.exit_code.cmp(&a.exit_code).then_with(|| a.path.cmp(&b.path)));
+        let troubled = sorted.iter().take_while(|ended| ended.exit_code != ExitCode::Complete).count();
+        // Hundreds of schools that went well need no line each.
+        let listed = if sorted.len() > LISTED { troubled } else { sorted.len() };
         let mut out = self.data();
-        let write = || {
+        let mut write = || {
             writeln!(out, "{STRONG}{}{STRONG:#}", counted(all.len() as u64, "mapping"))?;
-            for pushed in sorted {
-                let name = pushed.name.clone().unwrap_or_else(|| pushed.path.display().to_string());
-                writeln!(out, "  {:>3}  {name}: {}", pushed.exit_code().number(), outcome(pushed))?;
+            for ended in &sorted[..listed] {
+                let name = ended.name.clone().unwrap_or_else(|| ended.path.display().to_string());
+                writeln!(out, "  {:>3}  {name}: {}", ended.exit_code.number(), ended.outcome)?;
+            }
+            if let more @ 1.. = sorted.len() - listed {
+                writeln!(out, "    0  {}: done, or nothing to do", counted(more as u64, "mapping"))?;
             }
             Ok(())
         };
@@ -133,10 +148,17 @@ impl Output {
     }
 }
 
-fn outcome(pushed: &Pushed) -> String {
+fn already_text(earlier: &Earlier) -> String {
+    let host = if earlier.host.is_empty() { String::new() } else { format!(" by {}", earlier.host) };
+    format!("pushed already, at {}{host} with exit code {}", earlier.started_at, earlier.exit_code)
+}
+
+/// What came of a push, in a few words.
+pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
     let planned = match &pushed.result {
         Ok(Done::Planned(planned)) => planned,
         Ok(Done::Held(hold)) => return format!("on hold {}", hold_text(hold)),
+        Ok(Done::Already(earlier)) => return already_text(earlier),
         Err(Error::Mapping(_)) => return "the mapping is not valid".into(),
         Err(error) => return error.to_string(),
     };
@@ -181,7 +203,7 @@ fn write_planned(
         "  read      {}: {} ({})",
         counted(patrons.rows(), "row"),
         extracts.join(", "),
-        seconds(planned.read)
+        seconds(planned.timing.read)
     )?;
     write_findings(out, patrons, LISTED)?;
     write_plan(out, plan, is_verbose)?;

@@ -180,7 +180,7 @@ fn run_object(run: &Run) -> Value {
         "mode": run.mode,
         "plan": run.plan,
         "exit_code": run.exit_code,
-        "report": run.report,
+        "report": run.summary,
     })
 }
 

@@ -253,7 +253,8 @@ fn is_like_date(text: &str) -> bool {
 }
 
 /// `90s`, `5m`, `1h30m`, `7d`: each unit at most once, the larger first.
-fn duration(text: &str) -> Option<Duration> {
+/// A duration as it is written: `90s`, `5m`, `1h30m`, `7d`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut seconds = 0_u64;
     let mut rest = text;
     for (unit, factor) in [('d', 24 * 3600), ('h', 3600), ('m', 60), ('s', 1)] {

@@ -115,7 +115,7 @@ fn run_object(run: &Run) -> Value {
         "ended_at": run.ended_at.map(|at| at.to_string()),
         "mode": run.mode,
         "exit_code": run.exit_code,
-        "counts": counts(&run.report),
+        "counts": counts(&serde_json::to_value(&run.summary).unwrap_or_default()),
     })
 }
 

@@ -1,0 +1,348 @@
+//! The push of one mapping, from its file to its result.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp, Zoned};
+
+use super::Task;
+use crate::cli::output::Output;
+use crate::error::{Error, ExitCode, causes};
+use crate::infiniti::Target;
+use crate::mapping::{Hold, Mapping, Part, StateLocation};
+use crate::state::{Identity, Run as RunRecord, State, Summary, this_host};
+use crate::sync::{self, Extraction, Known, Plan, Progress, Report, Timing, Wanted, expect};
+
+/// How far a push came with one mapping.
+#[derive(Debug)]
+pub(in crate::cli) struct Pushed {
+    /// The mapping's file.
+    pub(in crate::cli) path: PathBuf,
+    /// Its name, once it could be read.
+    pub(in crate::cli) name: Option<String>,
+    /// When it began.
+    pub(in crate::cli) started_at: Timestamp,
+    /// What came of it.
+    pub(in crate::cli) result: Result<Done, Error>,
+    /// What each channel of notifications was told last of the mapping.
+    pub(in crate::cli) notices: BTreeMap<String, String>,
+}
+
+/// What came of a push that did not fail before it had a plan.
+#[derive(Debug)]
+pub(in crate::cli) enum Done {
+    /// The mapping is on hold; nothing was contacted.
+    Held(Hold),
+    /// It was pushed already in the period of `--once-per`.
+    Already(Earlier),
+    /// There is a plan.
+    Planned(Box<Planned>),
+}
+
+/// A push that was there already.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Earlier {
+    /// When it began.
+    pub(in crate::cli) started_at: Timestamp,
+    /// The machine that ran it.
+    pub(in crate::cli) host: String,
+    /// The number of its exit code.
+    pub(in crate::cli) exit_code: u8,
+}
+
+/// A push that came as far as a plan.
+#[derive(Debug)]
+pub(in crate::cli) struct Planned {
+    /// The source without its secrets.
+    pub(in crate::cli) source: String,
+    /// The school's address.
+    pub(in crate::cli) target: String,
+    /// What it would do.
+    pub(in crate::cli) plan: Plan,
+    /// When it began, and how long it took to come to the plan.
+    pub(in crate::cli) timing: Timing,
+    /// The hold that a rehearsal took no notice of.
+    pub(in crate::cli) hold: Option<Hold>,
+    /// The id that was approved, if the plan has another one.
+    pub(in crate::cli) other_approval: Option<String>,
+    /// What became of it; `None` for a rehearsal, and when a limit stopped it.
+    pub(in crate::cli) report: Option<Report>,
+}
+
+impl Pushed {
+    /// The exit code of this mapping alone.
+    pub(in crate::cli) fn exit_code(&self) -> ExitCode {
+        match &self.result {
+            Err(error) => error.exit_code(),
+            Ok(Done::Held(_) | Done::Already(_)) => ExitCode::Complete,
+            Ok(Done::Planned(planned)) => planned.exit_code(),
+        }
+    }
+
+    /// Whether another run has the mapping's lock.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(&self.result, Err(Error::State(error)) if error.is_held())
+    }
+
+    /// The error with its causes, for the log; nothing if there was none.
+    fn why(&self) -> Option<String> {
+        let error: &dyn std::error::Error = match &self.result {
+            Err(error) => error,
+            Ok(Done::Held(_) | Done::Already(_)) => return None,
+            Ok(Done::Planned(planned)) => match planned.report.as_ref()? {
+                Report { state_error: Some(error), .. } => error,
+                report => report.error.as_ref()?,
+            },
+        };
+        let causes = causes(error);
+        Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "))
+    }
+}
+
+impl Planned {
+    fn exit_code(&self) -> ExitCode {
+        match &self.report {
+            Some(report) => report.exit_code(&self.plan),
+            None if self.other_approval.is_some() => ExitCode::Stopped,
+            None => self.plan.exit_code(),
+        }
+    }
+}
+
+/// Pushes one mapping. Its errors are its own: the next mapping has its turn whatever becomes of this one.
+pub(in crate::cli) async fn push(path: &Path, task: &Task, output: &mut Output) -> Pushed {
+    let mut pushed = Pushed {
+        path: path.to_owned(),
+        name: None,
+        started_at: Timestamp::now(),
+        // Until there is a result, the one of a push that was given up.
+        result: Err(Error::Interrupted),
+        notices: BTreeMap::new(),
+    };
+    let result = attempt(&mut pushed, task, output).await;
+    pushed.result = result;
+    // For the log's reader; whoever looks at stderr reads the same in better words.
+    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), why = pushed.why(), "push ended");
+    pushed
+}
+
+/// A push that came to nothing, since it was given up: written into the history, if the mapping has one.
+pub(super) async fn given_up(path: &Path, task: &Task, started_at: Timestamp, error: Error) -> Pushed {
+    tracing::error!(mapping = %path.display(), %error, "push given up");
+    let mut pushed =
+        Pushed { path: path.to_owned(), name: None, started_at, result: Err(error), notices: BTreeMap::new() };
+    let Ok(mut mapping) = Mapping::load(path) else { return pushed };
+    pushed.name = Some(mapping.name.clone());
+    if let Err(error) = &pushed.result {
+        pushed.notices = record_failure(&mut mapping, task, started_at, error).await;
+    }
+    pushed
+}
+
+async fn attempt(pushed: &mut Pushed, task: &Task, output: &mut Output) -> Result<Done, Error> {
+    let started_at = pushed.started_at;
+    let mut mapping = Mapping::load(&pushed.path)?;
+    pushed.name = Some(mapping.name.clone());
+    output.mapping_warnings(&mapping)?;
+    let today = Zoned::now().date();
+    let hold = mapping.hold_on(today).cloned();
+    if let Some(hold) = &hold
+        && !task.is_rehearsal
+        && !task.despite_hold
+    {
+        tracing::info!(mapping = mapping.name, until = %hold.until, reason = hold.reason, "on hold");
+        return Ok(Done::Held(hold.clone()));
+    }
+    let ready = mapping.resolve(&Part::ALL).map_err(Error::from);
+    // Before the first query: a target that cannot be set up must not cost the SIS a scan.
+    let target = match ready.and_then(|()| Ok(Target::new(&mapping.target)?)) {
+        Ok(target) => target,
+        Err(error) => {
+            pushed.notices = record_failure(&mut mapping, task, started_at, &error).await;
+            return Err(error);
+        }
+    };
+    let (location, identity) = book(&mapping, task);
+    // Likewise a state that cannot be written, or that another run works with.
+    let mut state = if task.is_rehearsal {
+        State::look(&location, &identity).await?
+    } else {
+        State::open(&location, &identity).await?
+    };
+    if task.once_per.is_some() && state.is_none() {
+        return Err(Error::Usage {
+            message: "`--once-per` needs a state, and the mapping has none".into(),
+            hint: Some("delete `state: none`, or name a place with `--state`".into()),
+        });
+    }
+    if let Some(period) = task.once_per
+        && let Some(mut open) = state.take()
+    {
+        // With the lock: whoever had it before has written down what it did.
+        match earlier(&mut open, period, started_at).await {
+            Ok(None) => state = Some(open),
+            Ok(Some(earlier)) => {
+                open.close().await;
+                return Ok(Done::Already(earlier));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let job = Job { mapping: &Arc::new(mapping), target: &target, task, started_at, hold };
+    let result = job.run(state.as_mut(), output).await;
+    if let Some(mut state) = state
+        && !task.is_rehearsal
+    {
+        if let Err(error) = &result {
+            write_failure(&mut state, started_at, error).await;
+        }
+        pushed.notices = state.notices().await.unwrap_or_default();
+        state.close().await;
+    }
+    result.map(|planned| Done::Planned(Box::new(planned)))
+}
+
+/// Where the state of a mapping is, and whose.
+fn book(mapping: &Mapping, task: &Task) -> (StateLocation, Identity) {
+    let location = task.state.as_ref().unwrap_or(&mapping.state).clone();
+    (location, Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() })
+}
+
+/// The push that ended in this period, if there was one, whatever came of it: one that was killed or interrupted did not
+/// end.
+async fn earlier(state: &mut State, period: Duration, now: Timestamp) -> Result<Option<Earlier>, Error> {
+    let period = SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX);
+    let runs = state.runs(LOOKED_BACK).await?;
+    let has_ended = |run: &&RunRecord| {
+        run.ended_at.is_some() && run.exit_code.is_some_and(|code| code != ExitCode::Interrupted.number())
+    };
+    Ok(runs.iter().filter(has_ended).find(|run| now.duration_since(run.started_at) < period).map(|run| Earlier {
+        started_at: run.started_at,
+        host: run.summary.host.clone(),
+        exit_code: run.exit_code.unwrap_or_default(),
+    }))
+}
+
+/// So many runs are looked at for one that has ended.
+const LOOKED_BACK: u32 = 20;
+
+/// Writes a failure into a history that is there already: a push that came to nothing does not begin one.
+async fn record_failure(
+    mapping: &mut Mapping,
+    task: &Task,
+    started_at: Timestamp,
+    error: &Error,
+) -> BTreeMap<String, String> {
+    if task.is_rehearsal || mapping.resolve(&[Part::State]).is_err() {
+        return BTreeMap::new();
+    }
+    let (location, identity) = book(mapping, task);
+    let look = tokio::time::timeout(RECORD_LIMIT, State::look(&location, &identity));
+    let Ok(Ok(Some(mut state))) = look.await else { return BTreeMap::new() };
+    write_failure(&mut state, started_at, error).await;
+    state.notices().await.unwrap_or_default()
+}
+
+/// How long opening the history may take when something else has failed already.
+const RECORD_LIMIT: Duration = Duration::from_secs(10);
+
+async fn write_failure(state: &mut State, started_at: Timestamp, error: &Error) {
+    let run = RunRecord {
+        started_at,
+        ended_at: Some(Timestamp::now()),
+        mode: String::new(),
+        plan: None,
+        exit_code: Some(error.exit_code().number()),
+        summary: failure(error),
+    };
+    if let Err(error) = state.record(&run).await {
+        tracing::warn!(%error, "the run could not be recorded");
+    }
+}
+
+/// What a push that failed before it had a plan came to. The error's own words only: its causes may be long.
+fn failure(error: &Error) -> Summary {
+    Summary {
+        error: Some(error.to_string()),
+        hint: error.hint().map(Into::into),
+        host: this_host(),
+        ..Summary::default()
+    }
+}
+
+/// A mapping with its secrets, and what is to be done with it.
+struct Job<'j> {
+    mapping: &'j Arc<Mapping>,
+    target: &'j Target,
+    task: &'j Task,
+    started_at: Timestamp,
+    hold: Option<Hold>,
+}
+
+impl Job<'_> {
+    async fn run(self, mut state: Option<&mut State>, output: &mut Output) -> Result<Planned, Error> {
+        let mapping = self.mapping;
+        if let Some(state) = &mut state
+            && !self.task.is_rehearsal
+        {
+            state.tidy().await?;
+        }
+        let progress = Arc::new(Progress::default());
+        let shown = self.task.is_alone.then(|| output.progress(&progress));
+        tracing::info!(mapping = mapping.name, source = %mapping.source, "reading");
+        let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
+        let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
+        let planning = Instant::now();
+        let known = match &mut state {
+            Some(state) => Known::of(state).await?,
+            None => Known::nothing(),
+        };
+        let judged = expect::judge(&patrons, mapping, (&known.facts, &known.key), &times, self.started_at);
+        let plan = Plan::new(patrons, mapping, &known, judged, self.task.asked, self.started_at);
+        // A million patrons' worth of memory, which sending needs.
+        drop(known);
+        let timing = Timing { started_at: self.started_at, read, plan: planning.elapsed() };
+        tracing::info!(
+            plan = %plan.id,
+            rows = plan.patrons.rows(),
+            rejected = plan.patrons.rejections.len(),
+            changes = plan.changes.len(),
+            unchanged = plan.unchanged,
+            leavers = plan.leavers.len(),
+            batches = plan.batches.len(),
+            "planned"
+        );
+        let id = plan.id.to_string();
+        let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
+        let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
+        let mut report = None;
+        if !self.task.is_rehearsal {
+            if may_send {
+                let run = sync::Run {
+                    plan: &plan,
+                    target: self.target,
+                    state,
+                    progress: &progress,
+                    interrupt: &self.task.interrupt,
+                    timing,
+                    renames: self.task.asked.renames,
+                };
+                report = Some(sync::push(run).await);
+            } else if let Some(state) = state {
+                sync::stop(&plan, state, timing).await?;
+            }
+        }
+        drop(shown);
+        Ok(Planned {
+            source: mapping.source.to_string(),
+            target: mapping.target.url.to_string(),
+            plan,
+            timing,
+            hold: self.hold,
+            other_approval,
+            report,
+        })
+    }
+}
