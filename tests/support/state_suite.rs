@@ -349,7 +349,7 @@ pub fn a_newer_version_is_refused(store: &dyn Store) {
             State::look(&location, &book("patrons")).await.unwrap_err(),
         ] {
             assert!(matches!(error, StateError::Newer { found: 4711, .. }), "{error:?}");
-            assert!(error.to_string().contains("has version 4711, and this sispush knows versions up to 1"), "{error}");
+            assert!(error.to_string().contains("has version 4711, and this sispush knows versions up to 2"), "{error}");
         }
     });
 }
