@@ -91,7 +91,8 @@ impl School {
         format!("SELECT {} FROM school_{}", COLUMNS.join(", "), self.rows)
     }
 
-    fn sqlite(&self) -> Source {
+    /// The SQLite file alone.
+    pub(crate) fn sqlite(&self) -> Source {
         let path = self.folder.join("school.db");
         let script = format!(
             "{};\n.mode tabs\n.import '{}' school_{}\nUPDATE school_{2} SET preferredname = NULL WHERE preferredname = '\\N';",

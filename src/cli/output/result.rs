@@ -7,7 +7,7 @@ use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, second
 use crate::cli::push::{Done, Earlier, Ended, Planned, Pushed};
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
-use crate::mapping::Hold;
+use crate::mapping::{Hold, MappingError, Severity};
 use crate::sync::{Failure, Report};
 
 /// So many rejected rows are listed; the others are counted.
@@ -159,7 +159,7 @@ pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
         Ok(Done::Planned(planned)) => planned,
         Ok(Done::Held(hold)) => return format!("on hold {}", hold_text(hold)),
         Ok(Done::Already(earlier)) => return already_text(earlier),
-        Err(Error::Mapping(_)) => return "the mapping is not valid".into(),
+        Err(Error::Mapping(error)) => return mapping_text(error),
         Err(error) => return error.to_string(),
     };
     let plan = &planned.plan;
@@ -177,6 +177,20 @@ pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
             number(plan.unchanged)
         ),
     }
+}
+
+/// The first thing that is wrong with a mapping, and how many more there are.
+fn mapping_text(error: &MappingError) -> String {
+    let mut errors = error.problems().iter().filter(|problem| problem.severity == Severity::Error);
+    match (errors.next(), errors.count()) {
+        (None, _) => error.to_string(),
+        (Some(first), 0) => first.message.clone(),
+        (Some(first), more) => format!("{} (and {})", first.message, counted_more(more as u64)),
+    }
+}
+
+fn counted_more(count: u64) -> String {
+    format!("{} more problem{}", number(count), if count == 1 { "" } else { "s" })
 }
 
 pub(super) fn hold_text(hold: &Hold) -> String {

@@ -130,7 +130,7 @@ pub(in crate::cli) async fn push(path: &Path, task: &Task, output: &mut Output) 
 
 /// A push that came to nothing, since it was given up: written into the history, if the mapping has one.
 pub(super) async fn given_up(path: &Path, task: &Task, started_at: Timestamp, error: Error) -> Pushed {
-    tracing::error!(mapping = %path.display(), %error, "push given up");
+    tracing::info!(mapping = %path.display(), %error, "push given up");
     let mut pushed =
         Pushed { path: path.to_owned(), name: None, started_at, result: Err(error), notices: BTreeMap::new() };
     let Ok(mut mapping) = Mapping::load(path) else { return pushed };
