@@ -156,3 +156,54 @@ fn the_schema_is_printed_whole() {
     let source = serde_json::to_string_pretty(&schema["$defs"]["source"]["properties"]["timeout"]).unwrap();
     assert_snapshot!(source);
 }
+
+/// Two schools with one base; each file has its mistakes.
+fn with_a_base() -> TestContext {
+    let context = TestContext::new();
+    let rest = MIXED.split_once("  username: autoimport\n").unwrap().1;
+    let base = "# What the schools share.\nversion: 1\nsource:\n  url: mssql://svc:canary@sis.example.local/Synergetic\ntarget:\n  username: autoimport\n";
+    context.write("_base.yaml", format!("{base}{rest}"));
+    for school in ["st-johns", "st-marys"] {
+        let text = format!(
+            "include: _base.yaml\ntarget:\n  url: https://{school}.concordinfiniti.com\n  usrname: {school}\nlimits: {{ max_drop: ten }}\n"
+        );
+        context.write(&format!("{school}.yaml"), text);
+    }
+    context
+}
+
+/// Each problem is shown in its file, and what stands in the base once, however many include it.
+#[test]
+fn problems_of_a_base_are_told_at_their_places() {
+    let context = with_a_base();
+    assert_snapshot!(context.run(&["check", "."]));
+    assert_snapshot!(context.run(&["check", "st-marys.yaml", "--format", "json"]));
+    let log = json(&context, &["check", ".", "--format", "sarif"]);
+    let places: Vec<String> = log["runs"][0]["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            let place = &result["locations"][0]["physicalLocation"];
+            let region = &place["region"];
+            let at = |name: &str| region[name].as_u64().unwrap();
+            let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+            format!("{uri}:{}:{} {}", at("startLine"), at("startColumn"), result["ruleId"].as_str().unwrap())
+        })
+        .collect();
+    assert_snapshot!(places.join("\n"));
+}
+
+/// A base among the mappings of a folder is no school, unless its name says nothing of it.
+#[test]
+fn a_base_is_no_mapping_of_its_folder() {
+    let context = TestContext::new();
+    context.mapping("").write(".hidden.yaml", "version: 2\n");
+    fs::rename(context.path("school.yaml"), context.path("_base.yaml")).unwrap();
+    assert_snapshot!(context.run(&["check", "."]));
+    context.write("st-marys.yaml", "include: _base.yaml\n");
+    assert_snapshot!(context.run(&["check", "."]));
+    fs::rename(context.path("_base.yaml"), context.path("base.yml")).unwrap();
+    context.write("st-marys.yaml", "include: ./base.yml\n");
+    assert_snapshot!(context.run(&["check", "."]));
+}

@@ -648,7 +648,8 @@ fn a_bundle_unpacks_into_its_own_folder_on_any_system() {
     {
         context.write(&format!("all/{name}"), &mapping);
     }
-    context.output(&["doctor", "all", "--bundle", "support.zip"]);
+    // A folder leaves out what begins with a dot.
+    context.output(&["doctor", "all", "all/..yaml", "all/..\\..\\up.yaml", "--bundle", "support.zip"]);
     let mut zip = zip::ZipArchive::new(std::fs::File::open(context.path("support.zip")).unwrap()).unwrap();
     let mut folders: Vec<String> = (0..zip.len())
         .filter_map(|index| {
@@ -673,4 +674,27 @@ fn a_dead_proxy_is_named() {
     let said = doctor(&context, &[]);
     assert!(said.contains("could not connect to the proxy `http://127.0.0.1:[PORT]`"), "{said}");
     assert_snapshot!("dead_proxy_push", context.run(&["push", "school.yaml"]));
+}
+
+/// The base goes into the bundle, too, masked as the mapping is; and the bundle never over the base.
+#[test]
+fn a_bundle_has_the_base_of_the_mapping() {
+    let context = TestContext::new();
+    context.students(3).mapping("expect:\n  - { patron: canary.one, is: { surname: Canary } }\n");
+    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("_base.yaml", mapping.replace("${INFINITI_PASSWORD}", PASSWORD));
+    for (own, name) in [("mode: delta\n", "valid"), ("mode: dleta\n", "invalid"), ("mode: [\n", "no-yaml")] {
+        context.write("school.yaml", format!("include: _base.yaml\n{own}"));
+        let said = context.output(&["doctor", "school.yaml", "--bundle", "_base.yaml"]);
+        assert_eq!(said.status.code(), Some(2), "{name}");
+        let said = String::from_utf8(said.stderr).unwrap();
+        assert!(said.contains("`_base.yaml` is the base of the mapping"), "{name}: {said}");
+        let bundle = format!("{name}.zip");
+        context.output(&["doctor", "school.yaml", "--bundle", &bundle]);
+        let mut zip = zip::ZipArchive::new(std::fs::File::open(context.path(&bundle)).unwrap()).unwrap();
+        let mut text = String::new();
+        zip.by_name("school/base.yaml").unwrap().read_to_string(&mut text).unwrap();
+        assert!(!text.to_lowercase().contains("canary"), "{name}: {text}");
+        assert!(text.contains("password: ********") && text.contains("patron: user-1"), "{name}: {text}");
+    }
 }

@@ -422,7 +422,7 @@ fn all_missing_secrets_are_reported_at_once() {
     8 |   password: ********
       |             ^^^^^^^^
       |
-      = help: a path is relative to the mapping's folder
+      = help: a path is relative to the folder of the file in which it stands
 
     error: the secret `${SISPUSH_TEST_B}` is empty
      --> FOLDER/school.yaml:8:13
@@ -624,4 +624,129 @@ proptest! {
         mapping.resolve(&Part::ALL).unwrap();
         prop_assert_eq!(mapping.target.password.expose_secret(), secret.as_str());
     }
+}
+
+#[test]
+fn a_mapping_s_own_keys_go_before_those_of_its_base() {
+    let path = Path::new(FIXTURES).join("valid/include.yaml");
+    let mapping = Mapping::check(&path).unwrap();
+    // The base's `full_every` and `leavers.after` do nothing here, and are for others.
+    assert_eq!(mapping.warnings, []);
+    let base = Path::new(FIXTURES).join("bases/_base.yaml");
+    assert_eq!((mapping.name.as_str(), mapping.base.as_deref()), ("st-marys", Some(base.as_path())));
+    assert_eq!((mapping.source.host.as_str(), mapping.source.username.as_str()), ("sis.example.local", "svc_library"));
+    let target = &mapping.target;
+    assert_eq!(target.url.as_str(), "https://stmarys.concordinfiniti.com/");
+    assert_eq!((target.username.as_str(), target.retries), ("autoimport", 0));
+    assert_eq!((mapping.mode, mapping.full_every), (Mode::Full, Some(Duration::from_hours(7 * 24))));
+    assert_eq!(mapping.leavers, Leavers { action: LeaverAction::Report, after: Duration::from_hours(7 * 24) });
+    assert_eq!((mapping.limits.max_drop, mapping.limits.max_updates), (Limit::Percent(10.0), Some(Limit::Count(50))));
+    // A list stands in the place of the base's.
+    let expected: Vec<_> = mapping.expect.iter().map(|one| (one.base.clone(), one.line, one.to_string())).collect();
+    assert_eq!(expected, [(None, 10, "`username` is unique".to_owned())]);
+    let [students] = mapping.users.as_slice() else { panic!() };
+    assert_eq!((&students.file, students.line), (&base, 22));
+    assert_eq!(students.query, "SELECT Login, Year\nFROM vStudents\nWHERE Status = 'A'\n");
+    assert_eq!(
+        mapping.references().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["${SIS_PASSWORD}", "${file:../bases/secrets/infiniti}"]
+    );
+}
+
+/// Writes files into a folder; secrets only for their owner.
+fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    folder
+}
+
+/// The rest of a mapping: its queries.
+const USERS_OF_BASE: &str = "users:\n  - name: students\n    query_file: a.sql\n    columns:\n      username: Login\n      \
+     enabled: { value: true }\n      staffmember: { value: false }\n      graduationyear: Year\n";
+
+/// Every path starts from the folder of the file that it stands in.
+#[test]
+fn paths_and_secrets_of_a_base_start_from_its_folder() {
+    let base = format!(
+        "version: 1\nsource:\n  url: sqlite:sis.db\n  ca_file: ${{SISPUSH_TEST_DIR}}/a.pem\n  password: x${{file:pw}}y$${{z}}\n\
+         target:\n  username: ${{SISPUSH_TEST_BOTH}}\n  password: ${{SISPUSH_TEST_BASE}}\nstate: ${{SISPUSH_TEST_DIR}}/s.db\n{USERS_OF_BASE}"
+    );
+    let own = "include: ../shared/_base.yaml\ntarget:\n  url: https://a.example\n  ca_file: own.pem\n";
+    let folder = tree(&[
+        ("shared/_base.yaml", &base),
+        ("shared/.env", "SISPUSH_TEST_BASE=of-base\nSISPUSH_TEST_BOTH=of-base\nSISPUSH_TEST_DIR=d\n"),
+        ("shared/pw", "secret\n"),
+        ("shared/a.sql", "SELECT Login, Year FROM students WHERE Status = 'A'"),
+        ("schools/.env", "SISPUSH_TEST_BOTH=of-mapping\n"),
+        ("schools/own.pem", ""),
+        ("schools/a.yaml", own),
+        (
+            "schools/b.yaml",
+            "include: ../shared/_base.yaml\nsource: { url: 'sqlite:own.db', password: '${file:own.pem}x' }\n\
+             target: { url: 'https://a.example' }\nstate: own.state\n",
+        ),
+    ]);
+    let shared = folder.path().join("shared");
+    let mut mapping = Mapping::load(&folder.path().join("schools/a.yaml")).unwrap();
+    assert_eq!(mapping.base, Some(shared.join("_base.yaml")), "a path without `..`, as people read it");
+    assert_eq!(mapping.references().iter().filter(|(_, origin)| origin.is_none()).count(), 0);
+    mapping.resolve(&Part::ALL).unwrap();
+    assert_eq!(Path::new(&mapping.source.database), shared.join("sis.db"));
+    assert_eq!(mapping.source.ca_file, Some(shared.join("d/a.pem")));
+    assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "xsecrety${z}");
+    assert_eq!(mapping.target.ca_file, Some(folder.path().join("schools/own.pem")));
+    assert_eq!((&*mapping.target.username, mapping.target.password.expose_secret()), ("of-mapping", "of-base"));
+    assert!(matches!(&mapping.state, StateLocation::File(file) if *file == shared.join("d/s.db")));
+
+    let mut mapping = Mapping::load(&folder.path().join("schools/b.yaml")).unwrap();
+    fs::write(folder.path().join("schools/own.pem"), "own").unwrap();
+    mapping.resolve(&Part::ALL).unwrap();
+    let schools = folder.path().join("schools");
+    assert_eq!(Path::new(&mapping.source.database), schools.join("own.db"));
+    assert_eq!(mapping.source.password.as_ref().unwrap().expose_secret(), "ownx");
+    assert!(matches!(&mapping.state, StateLocation::File(file) if *file == schools.join("own.state")));
+
+    // A secret that is missing is reported where it is named.
+    fs::remove_file(shared.join(".env")).unwrap();
+    let mut mapping = Mapping::load(&schools.join("a.yaml")).unwrap();
+    let error = mapping.resolve(&[Part::Target]).unwrap_err();
+    let [problem] = error.problems() else { panic!("{error:?}") };
+    assert_eq!((problem.file(), problem.line(), problem.column()), (shared.join("_base.yaml").as_path(), 8, 13));
+    let hint = problem.hint.as_deref().unwrap();
+    for folder in [&schools, &shared] {
+        assert!(hint.contains(&folder.join(".env").display().to_string()), "{hint}");
+    }
+}
+
+/// What a base may be by mistake, but for what the fixtures have.
+#[cfg(unix)]
+#[test]
+fn a_base_that_cannot_be_read_is_told_at_once() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tree(&[("a.yaml", "include: _base.yaml\n")]);
+    let (path, base) = (folder.path().join("a.yaml"), folder.path().join("_base.yaml"));
+    let said = || {
+        let error = Mapping::check(&path).unwrap_err();
+        let [problem] = error.problems() else { panic!("{error:?}") };
+        assert_eq!((problem.file(), problem.line(), problem.column()), (path.as_path(), 1, 10));
+        (problem.code, problem.message.replace(&folder.path().display().to_string(), ""))
+    };
+    symlink("_base.yaml", &base).unwrap();
+    let (code, message) = said();
+    assert_eq!(code, Code::UnreadableFile);
+    assert!(message.starts_with("could not read the base `/_base.yaml`: "), "{message}");
+    fs::remove_file(&base).unwrap();
+    symlink("a.yaml", &base).unwrap();
+    assert_eq!(said(), (Code::Include, "the mapping includes itself".to_owned()));
+    fs::remove_file(&base).unwrap();
+    // Nobody writes into it, and nobody waits for that.
+    assert!(std::process::Command::new("mkfifo").arg(&base).status().unwrap().success());
+    assert_eq!(said(), (Code::MissingFile, "the file of `include`, `/_base.yaml`, is no file".to_owned()));
 }

@@ -2,8 +2,10 @@
 
 mod support;
 
+use std::fs;
+
 use insta::assert_snapshot;
-use support::context::TestContext;
+use support::context::{PASSWORD, STUDENTS_QUERY, TestContext};
 
 #[test]
 fn everybody_arrives_field_by_field() {
@@ -79,7 +81,7 @@ fn blanks_clear_nothing_unless_the_mapping_says_so() {
     let first = &context.sandbox().patrons()[0];
     assert_eq!(first["emailaddress"], "student0001@school.example");
     assert_eq!(first["formclass"], "7A");
-    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
     context.write("school.yaml", mapping.replace("formclass: form", "formclass: { column: form, default: \"\" }"));
     context.run(&["push", "school.yaml"]);
     let first = &context.sandbox().patrons()[0];
@@ -91,7 +93,7 @@ fn blanks_clear_nothing_unless_the_mapping_says_so() {
 fn batches_hold_as_many_rows_as_the_mapping_says() {
     let context = TestContext::with_sandbox(&[]);
     context.students(25).mapping("");
-    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
     context.write("school.yaml", mapping.replace("  username: autoimport", "  username: autoimport\n  batch_rows: 10"));
     assert_snapshot!(context.run(&["push", "school.yaml"]));
     let rows: Vec<_> = context.sandbox().requests().iter().map(|request| request.rows).collect();
@@ -132,8 +134,8 @@ fn everybody_twice_stops_the_push() {
 fn one_school_that_fails_does_not_stop_the_others() {
     let context = TestContext::with_sandbox(&[]);
     context.students(2).mapping("");
-    let good = std::fs::read_to_string(context.path("school.yaml")).unwrap();
-    std::fs::create_dir(context.path("schools")).unwrap();
+    let good = fs::read_to_string(context.path("school.yaml")).unwrap();
+    fs::create_dir(context.path("schools")).unwrap();
     let good = good.replace("sqlite:sis.db", "sqlite:../sis.db");
     context.write("schools/a-broken.yaml", good.replace("version: 1", "version: 2"));
     context.write("schools/b-gone.yaml", good.replace("sis.db", "gone.db"));
@@ -154,7 +156,7 @@ fn preview_masks_passwords() {
     let context = TestContext::with_sandbox(&[]);
     context.students(2).mapping("      password: { column: given, send: create }\n");
     context.sis("UPDATE students SET given = 'canary' || login");
-    let mapping = std::fs::read_to_string(context.path("school.yaml")).unwrap();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
     context.write("school.yaml", mapping.replace("      givenname: given\n", ""));
     for format in ["table", "csv", "json"] {
         assert_snapshot!(format!("preview_{format}"), context.run(&["preview", "--format", format, "school.yaml"]));
@@ -177,4 +179,53 @@ fn equal_rows_give_equal_bytes_in_any_order() {
     context.sis("CREATE TABLE other AS SELECT * FROM students ORDER BY random(); DROP TABLE students; ALTER TABLE other RENAME TO students");
     let second = context.output(&["preview", "--format", "csv", "school.yaml"]).stdout;
     assert_eq!(first, second);
+}
+
+/// A base in a folder above, with the queries, the account and its password; each school has its own database and address.
+#[test]
+fn two_schools_share_a_base() {
+    let context = TestContext::with_sandbox(&[]);
+    context.mapping("limits: { max_rejections: 0 }\nstate: state/all.db\n");
+    let whole = fs::read_to_string(context.path("school.yaml")).unwrap();
+    fs::remove_file(context.path("school.yaml")).unwrap();
+    let query = STUDENTS_QUERY;
+    let base = whole
+        .replace("source:\n  url: sqlite:sis.db\n", "")
+        .replace(&format!("  url: {}\n", context.sandbox().url()), "")
+        .replace("${INFINITI_PASSWORD}", "${file:password.txt}")
+        .replace(&format!("query: |\n      {query}"), "query_file: students.sql");
+    fs::create_dir_all(context.path("shared")).unwrap();
+    fs::create_dir_all(context.path("schools")).unwrap();
+    context.write("shared/base.yaml", base).write("shared/students.sql", query).write("shared/password.txt", PASSWORD);
+    #[cfg(unix)]
+    fs::set_permissions(context.path("shared/password.txt"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    for (school, count) in [("st-johns", 2), ("st-marys", 3)] {
+        context
+            .students(count)
+            .sis(&format!("UPDATE students SET login = '{school}-' || login, barcode = '{school}-' || barcode"));
+        fs::rename(context.path("sis.db"), context.path(&format!("schools/{school}.db"))).unwrap();
+        let url = context.sandbox().url();
+        let text = format!(
+            "include: ../shared/base.yaml\nsource: {{ url: \"sqlite:{school}.db\" }}\ntarget: {{ url: \"{url}\" }}\n"
+        );
+        context.write(&format!("schools/{school}.yaml"), text);
+    }
+    assert_snapshot!(context.run(&["push", "schools"]));
+    let names: Vec<String> = context.sandbox().patrons().iter().map(|patron| patron["username"].clone()).collect();
+    assert_eq!(
+        names,
+        [
+            "st-johns-student0001",
+            "st-johns-student0002",
+            "st-marys-student0001",
+            "st-marys-student0002",
+            "st-marys-student0003"
+        ]
+    );
+    // One file, in which each mapping has a place of its own.
+    assert!(context.path("shared/state/all.db").is_file());
+
+    fs::remove_file(context.path("shared/password.txt")).unwrap();
+    assert_snapshot!(context.run(&["push", "schools"]));
 }

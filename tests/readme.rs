@@ -26,8 +26,12 @@ fn every_mapping_is_valid() {
     let mut count = 0;
     for document in DOCUMENTS {
         let blocks = blocks(document);
-        for block in blocks.iter().filter(|block| block.language == "yaml") {
+        let is_base = |block: &&Block| block.mark.starts_with("file: _");
+        for block in blocks.iter().filter(|block| block.language == "yaml" && !is_base(block)) {
             let context = TestContext::new();
+            for base in blocks.iter().filter(is_base) {
+                context.write(base.mark.trim_start_matches("file: "), &base.text);
+            }
             // Some blocks are lines to add to a file that another block shows.
             let file = block.mark.strip_prefix("lines: ");
             let shown = file.map(|file| blocks.iter().find(|block| block.mark == format!("file: {file}")).unwrap());

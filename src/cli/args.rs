@@ -81,7 +81,11 @@ pub(super) enum Command {
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of mapping files, by which editors complete and check them.
-    Schema,
+    Schema {
+        /// That of a base, which mappings include.
+        #[arg(long)]
+        base: bool,
+    },
     /// Print the completion script for a shell.
     Completions {
         /// The shell to complete in.

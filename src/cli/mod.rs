@@ -70,7 +70,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
         Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
-        Command::Schema => output.schema().map(|()| ExitCode::Complete),
+        Command::Schema { base } => output.schema(base).map(|()| ExitCode::Complete),
         Command::Completions { shell } => {
             // In memory first: where clap_complete cannot write, it panics.
             let mut script = Vec::new();

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::mapping::{Mapping, StateLocation};
+use crate::mapping::{self, Mapping, StateLocation};
 use crate::source::Engine;
 
 /// Refuses to write a result, named by `option`, over what the mapping is made of, its secrets, its state, or the source
 /// itself: `--out students.csv` beside `csv:.` would put a preview in the place of the drop, and `--out sis.db` one in the
 /// place of the SIS. `asked` is the state that `--state` names. Links are followed. Of a mapping that is not valid only its
-/// own file and `.env` are known.
+/// own file, its base and `.env` are known.
 pub(super) fn refuse(
     option: &str,
     file: &Path,
@@ -19,12 +19,21 @@ pub(super) fn refuse(
 ) -> Result<(), Error> {
     let folder = folder_of(path);
     let mut own = vec![("the mapping itself", path.to_owned()), ("the file of the secrets", folder.join(".env"))];
+    let mut folders = vec![folder.clone()];
+    if let Some(base) = mapping::base_of(path) {
+        let folder = folder_of(&base);
+        own.extend([("the base of the mapping", base), ("the file of the secrets", folder.join(".env"))]);
+        folders.push(folder);
+    }
     if let Some(StateLocation::File(state)) = asked {
         own.push(("the state", state.clone()));
     }
     if let Some(mapping) = mapping {
-        // As long as its secrets are not looked up, paths are as written: beside the mapping.
-        let mut add = |what, file: &Path| own.extend([(what, file.to_owned()), (what, folder.join(file))]);
+        // As long as its secrets are not looked up, paths are as written: beside the mapping, or beside its base.
+        let mut add = |what, file: &Path| {
+            own.push((what, file.to_owned()));
+            own.extend(folders.iter().map(|folder| (what, folder.join(file))));
+        };
         for extract in &mapping.users {
             extract.query_file.iter().for_each(|query| add("a query of the mapping", query));
         }
@@ -39,7 +48,9 @@ pub(super) fn refuse(
         match mapping.source.engine {
             Engine::Sqlite => add("the source", database),
             // Whatever has such an ending there is a table.
-            Engine::Csv if is_drop(file, database) || is_drop(file, &folder.join(database)) => {
+            Engine::Csv
+                if is_drop(file, database) || folders.iter().any(|folder| is_drop(file, &folder.join(database))) =>
+            {
                 add("a file of the source", file);
             }
             Engine::Csv | Engine::SqlServer | Engine::Postgres | Engine::MySql | Engine::Odbc => {}

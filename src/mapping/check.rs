@@ -11,7 +11,7 @@ mod settings;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -20,10 +20,13 @@ use url::{Host, Url};
 pub(crate) use scalar::duration;
 use section::{Field, Section};
 
+pub(super) use scalar::missing_file;
+
 use super::code::Code;
 use super::diagnostic::Finding;
+use super::include::{Document, Files};
 use super::keys;
-use super::load::{self, Part};
+use super::load::{Folders, Part};
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
@@ -48,21 +51,27 @@ pub(super) struct Checked {
     pub(super) target_span: Range<usize>,
     pub(super) proxy_span: Option<Range<usize>>,
     pub(super) state_span: Option<Range<usize>>,
+    pub(super) folders: Folders,
 }
 
 /// Checks a document. Without a mapping there is at least one error among the findings.
-pub(super) fn check(root: &Node, text: &str, path: &Path) -> (Option<Checked>, Vec<Finding>) {
-    let mut checker =
-        Checker { text, folder: load::folder_of(path), findings: Vec::new(), references: Vec::new(), engine: None };
-    let mapping = checker.mapping(root, path);
+pub(super) fn check(root: &Node, document: &Document<'_>) -> (Option<Checked>, Vec<Finding>) {
+    let mut checker = Checker {
+        text: &document.text,
+        files: &document.files,
+        findings: Vec::new(),
+        references: Vec::new(),
+        engine: None,
+    };
+    let mapping = checker.mapping(root, &document.files.mapping);
     (mapping, checker.findings)
 }
 
 struct Checker<'t> {
     /// The document as written.
     text: &'t str,
-    /// The mapping's folder.
-    folder: PathBuf,
+    /// Which file a place lies in.
+    files: &'t Files,
     findings: Vec<Finding>,
     references: Vec<(Reference, Part, Range<usize>)>,
     /// The source's engine, once its address is understood.
@@ -78,6 +87,10 @@ impl Checker<'_> {
         let start = root.span.start..root.span.start;
         let section = self.section(&keys::ROOT, &start, root)?;
         // Each part reports its problems, whatever the others say; only then may one of them be missing.
+        // What it names is read already.
+        if let Some(field) = section.get("include") {
+            self.filled_path(field);
+        }
         self.version(&section);
         let name = self.name(&section, path, &start);
         let source_field = section.get("source");
@@ -96,6 +109,7 @@ impl Checker<'_> {
         let limits = self.limits(section.get("limits"));
         let expect = self.expect(section.get("expect"), users.as_deref(), limits.as_ref(), has_state);
         let (target, proxy_span) = target?;
+        let folders = self.folders(source_field?, target_field?, state_field);
         Some(Checked {
             name: name?,
             source: source?,
@@ -113,7 +127,29 @@ impl Checker<'_> {
             target_span: target_field?.key_span.clone(),
             proxy_span,
             state_span: state_field.map(|field| field.node.span.clone()),
+            folders,
         })
+    }
+
+    fn filled_path(&mut self, field: &Field<'_>) {
+        if self.text(field).is_some_and(|text| text.trim().is_empty()) {
+            self.report(
+                Finding::error(Code::Blank, &field.node.span, format!("`{}` is blank", field.path))
+                    .hint("write the base's path, such as `_base.yaml`, or delete the line"),
+            );
+        }
+    }
+
+    fn folders(&self, source: &Field<'_>, target: &Field<'_>, state: Option<&Field<'_>>) -> Folders {
+        let folder = |node: &Node| self.files.folder(node.span.start);
+        let database = source.node.entry("url").unwrap_or(source.node);
+        Folders {
+            database: folder(database),
+            // An address may name one, too.
+            source_ca_file: folder(source.node.entry("ca_file").unwrap_or(database)),
+            target_ca_file: folder(target.node.entry("ca_file").unwrap_or(target.node)),
+            state: state.map_or_else(Default::default, |field| folder(field.node)),
+        }
     }
 
     fn version(&mut self, section: &Section<'_>) {
@@ -163,11 +199,11 @@ impl Checker<'_> {
         let ca_file = section.get("ca_file").map(|field| self.file(field));
         let mut connection = self.connection(section.get("url")?)?;
         if let (Some(Some(username)), Some(field)) = (username, section.get("username")) {
-            self.once(field, !connection.username.is_empty());
+            self.once(field, section.get("url"), !connection.username.is_empty());
             username.clone_into(&mut connection.username);
         }
         if let (Some(Some(password)), Some(field)) = (password, section.get("password")) {
-            self.once(field, connection.password.is_some());
+            self.once(field, section.get("url"), connection.password.is_some());
             connection.password = Some(password);
         }
         if let Some(Some(encryption)) = encryption {
@@ -219,14 +255,15 @@ impl Checker<'_> {
             );
         }
         if connection.trust_server_certificate && connection.ca_file.is_some() {
-            let at = section.get("ca_file").map_or(&field.key_span, |field| &field.key_span);
+            // Either may be a part of the address.
+            let url = section.get("url")?;
+            let of = |key| section.get(key).unwrap_or(url);
+            let ca_file = (of("ca_file"), "source.ca_file");
+            let (at, [ca_file, trust]) =
+                self.of_both([ca_file, (of("trust_server_certificate"), "trust_server_certificate")]);
+            let hint = "keep `ca_file` and delete `trust_server_certificate`";
             self.report(
-                Finding::error(
-                    Code::ExclusiveKeys,
-                    at,
-                    "`source.ca_file` and `trust_server_certificate` exclude each other",
-                )
-                .hint("keep `ca_file` and delete `trust_server_certificate`"),
+                Finding::error(Code::ExclusiveKeys, at, format!("{ca_file} and {trust} exclude each other")).hint(hint),
             );
         }
         Some(connection)
@@ -267,11 +304,35 @@ impl Checker<'_> {
         }
     }
 
-    fn once(&mut self, field: &Field<'_>, is_in_url: bool) {
-        if is_in_url {
-            let message = format!("`{}` is given twice: `source.url` holds one, too", field.path);
-            self.report(Finding::error(Code::GivenTwice, &field.key_span, message).hint("delete one of the two"));
-        }
+    fn once(&mut self, field: &Field<'_>, url: Option<&Field<'_>>, is_in_url: bool) {
+        let Some(url) = url.filter(|_| is_in_url) else { return };
+        let hint = match [field, url].map(|field| self.files.is_base(field.key_span.start)) {
+            [true, false] => "leave the login out of this address, or take it out of the base",
+            [false, true] => {
+                "delete it, or move the base's login from `source.url` to `source.username` and `source.password`: what a mapping has of these goes before the base's"
+            }
+            [true, true] | [false, false] => "delete one of the two",
+        };
+        let (at, [key, url]) = self.of_both([(field, &field.path), (url, &url.path)]);
+        let message = format!("{key} is given twice: {url} holds one, too");
+        self.report(Finding::error(Code::GivenTwice, at, message).hint(hint));
+    }
+
+    /// Where to report what two keys say together, and what to call them: of two files in the mapping, which is easier to
+    /// change than what others share, with the place in the base.
+    fn of_both<'f>(&self, fields: [(&'f Field<'_>, &str); 2]) -> (&'f Range<usize>, [String; 2]) {
+        let [first, second] = fields.map(|(field, _)| self.files.is_base(field.key_span.start));
+        let (at, _) = if first && !second { fields[1] } else { fields[0] };
+        let called = fields.map(|(field, name)| {
+            let start = field.key_span.start;
+            if first != second && self.files.is_base(start) {
+                let line = self.files.line(self.text, start);
+                format!("`{name}` (`{}`, line {line})", self.files.base_name())
+            } else {
+                format!("`{name}`")
+            }
+        });
+        (&at.key_span, called)
     }
 
     fn password(&mut self, field: &Field<'_>) -> Option<SecretString> {

@@ -67,6 +67,9 @@ codes! {
     UnknownWord "unknown-word" "The value is not one of the key's words.",
     MissingFile "missing-file" "A file that the mapping names is not there.",
     UnreadableFile "unreadable-file" "A file cannot be read.",
+    Include "include" "The mapping cannot include what it names as its base.",
+    KeyOfMapping "key-of-mapping" "A base holds a key that only a mapping may have.",
+    BaseAmongMappings "base-among-mappings" "A base lies among mappings as if it were one.",
     Version "version" "The version of the format is not known.",
     Name "name" "The mapping's name cannot be used.",
     Reference "reference" "A reference to a secret is not written rightly.",
@@ -134,7 +137,8 @@ impl Code {
     pub fn is_advice(self) -> bool {
         matches!(
             self,
-            Self::RehearsalTarget
+            Self::BaseAmongMappings
+                | Self::RehearsalTarget
                 | Self::QueryTwice
                 | Self::QueryWithoutFilter
                 | Self::QueryAllColumns

@@ -11,8 +11,8 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::code::Code;
+use super::include::{Document, Files};
 use super::mask;
-use super::yaml::Node;
 use crate::error::Hint;
 
 /// Why a mapping cannot be used.
@@ -31,6 +31,8 @@ pub enum MappingError {
     EmptyFolder {
         /// The folder.
         path: PathBuf,
+        /// Whether there are files that begin with `_` or `.`.
+        has_others: bool,
     },
     /// The file was read and is not right. All problems that were found, in the order of the file.
     #[error("mapping `{}` is not valid: {}", path.display(), Count(errors(problems)))]
@@ -53,6 +55,9 @@ impl MappingError {
                 std::io::ErrorKind::PermissionDenied => Some("let the account that runs sispush read it".into()),
                 _ => None,
             },
+            Self::EmptyFolder { has_others: true, .. } => Some(
+                "a file that begins with `_` or `.` is no mapping of its own, but a base that mappings include".into(),
+            ),
             Self::EmptyFolder { .. } => Some("mappings are files that end in `.yaml` or `.yml`".into()),
             Self::Invalid { .. } => None,
         }
@@ -242,19 +247,19 @@ pub(super) struct Place {
     highlight: Range<usize>,
 }
 
-/// A mapping's text, from which places are made.
+/// A mapping's text and its base's, from which places are made.
 pub(super) struct SourceText<'t> {
-    path: Arc<Path>,
+    files: &'t Files,
     text: &'t str,
     line_starts: Vec<usize>,
-    masks: Vec<Range<usize>>,
+    masks: &'t [Range<usize>],
 }
 
 impl<'t> SourceText<'t> {
-    /// `tree` is the text's document, if it could be parsed: it tells passwords from columns that are named so.
-    pub(super) fn new(path: &Path, text: &'t str, tree: Option<&Node>) -> Self {
+    pub(super) fn new(document: &'t Document<'_>) -> Self {
+        let text: &str = &document.text;
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { path: path.into(), text, line_starts, masks: mask::masks(text, tree) }
+        Self { files: &document.files, text, line_starts, masks: &document.masks }
     }
 
     pub(super) fn problems(&self, mut findings: Vec<Finding>) -> Vec<Problem> {
@@ -299,7 +304,9 @@ impl<'t> SourceText<'t> {
         shown(&mut excerpt, at, line_end, false);
         let first = highlight.start.unwrap_or(excerpt.len());
         let last = highlight.end.unwrap_or(excerpt.len()).max(first);
-        Place { path: Arc::clone(&self.path), line, column, end_column, excerpt, highlight: first..last }
+        let (path, file_start) = self.files.at(start);
+        let before = self.line_starts.partition_point(|line_start| *line_start < file_start);
+        Place { path: Arc::clone(path), line: line - before, column, end_column, excerpt, highlight: first..last }
     }
 }
 
@@ -309,7 +316,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::mapping::{check, find, text, yaml};
+    use crate::mapping::{check, find, text};
 
     /// Every place in these sources that reports something is reached by a fixture, so that somebody has read its message in
     /// the snapshots of `tests/mapping.rs`.
@@ -321,6 +328,7 @@ mod tests {
         let elsewhere = [
             ("check/extract.rs", "Code::UnreadableFile"),
             ("load.rs", "Code::Encoding"),
+            ("mapping/include.rs", "Code::UnreadableFile"),
             ("mapping/check.rs", "Code::EngineOfBuild"),
             ("mapping/check.rs", "Code::IdleKey"),
         ];
@@ -328,8 +336,9 @@ mod tests {
         for kind in ["invalid", "warnings"] {
             for path in find(&[Path::new("tests/fixtures/mappings").join(kind)]).unwrap() {
                 let Ok(text) = text::read(&path) else { continue };
-                let (tree, mut findings) = yaml::parse(&text);
-                findings.extend(tree.map(|tree| check::check(&tree, &text, &path).1).unwrap_or_default());
+                let document = Document::read(&path, &text);
+                let more = document.tree.as_ref().map(|tree| check::check(tree, &document).1);
+                let findings = document.findings.into_iter().chain(more.unwrap_or_default());
                 let site = |finding: Finding| (finding.site.file().replace('\\', "/"), finding.site.line());
                 reached.extend(findings.into_iter().map(site));
             }
@@ -364,7 +373,8 @@ mod tests {
     }
 
     fn place(text: &str, span: Range<usize>) -> Place {
-        SourceText::new(Path::new("a.yaml"), text, None).place(&span)
+        let finding = Finding::error(Code::YamlSyntax, &span, "");
+        SourceText::new(&Document::refused(Path::new("a.yaml"), text, finding)).place(&span)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a mapping expects of the data.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::Regex;
@@ -15,7 +16,9 @@ pub struct Expectation {
     pub check: Check,
     /// What happens when it does not.
     pub consequence: Consequence,
-    /// The line in the mapping's file, counted from 1.
+    /// The base, if it stands there and not in the mapping itself.
+    pub base: Option<PathBuf>,
+    /// The line in its file, counted from 1.
     pub line: usize,
 }
 

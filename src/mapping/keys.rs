@@ -51,7 +51,7 @@ pub enum Kind {
     Limit,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// A file, relative to the mapping's folder.
+    /// A file, relative to the folder of the file in which it is named.
     Path,
     /// A group of keys.
     Group(&'static Shape),
@@ -101,6 +101,7 @@ pub static ROOT: Shape = Shape {
             Kind::Text,
             "the key of the mapping's history: letters, digits, `-`, `_`, `.`; without it the file's name, less its ending",
         ),
+        key("include", Kind::Path, "a base file, whose keys hold where this one has none: what schools share"),
         required("source", Kind::Group(&SOURCE), "the database that patrons are read from"),
         required("target", Kind::Group(&TARGET), "the Infiniti that they are pushed to"),
         with_default(
@@ -131,6 +132,9 @@ pub static ROOT: Shape = Shape {
     ],
     later: &["notify", "contacts", "images", "groups"],
 };
+
+/// The keys of [`ROOT`] that a base cannot have.
+pub const OF_MAPPING: [&str; 2] = ["name", "include"];
 
 /// `source`.
 pub static SOURCE: Shape = Shape {

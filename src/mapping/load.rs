@@ -8,9 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use super::check;
 use super::code::Code;
 use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
+use super::include::Document;
 use super::secret::{self, Fault, Origin, Reference, Secrets};
 use super::text::{self, TextError};
-use super::{Mapping, Proxy, StateLocation, TargetSettings, yaml};
+use super::{Mapping, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
 use crate::source::Connection;
 
@@ -52,6 +53,17 @@ pub(super) struct Unresolved {
     proxy: Option<Place>,
     /// Where the state's place stands, if it is in the file.
     state: Option<Place>,
+    folders: Folders,
+}
+
+/// The folders that relative paths start from: each that of the file in which the path stands.
+#[derive(Clone, Debug)]
+pub(super) struct Folders {
+    /// A SQLite file and a folder of CSV files.
+    pub(super) database: PathBuf,
+    pub(super) source_ca_file: PathBuf,
+    pub(super) target_ca_file: PathBuf,
+    pub(super) state: PathBuf,
 }
 
 impl Mapping {
@@ -86,7 +98,9 @@ impl Mapping {
             Err(TextError::Encoding { lossy, at }) => {
                 let finding =
                     Finding::error(Code::Encoding, &(at..at + 1), "this is not UTF-8 text").hint(text::ENCODING_HINT);
-                return Err(invalid(SourceText::new(path, &lossy, None).problems(vec![finding])));
+                let mut document = Document::refused(path, &lossy, finding);
+                let findings = std::mem::take(&mut document.findings);
+                return Err(invalid(SourceText::new(&document).problems(findings)));
             }
         };
         Self::parse(path, &text)
@@ -98,10 +112,11 @@ impl Mapping {
     /// When the text is not valid: then with every problem, warnings among them.
     pub fn parse(path: &Path, text: &str) -> Result<Self, MappingError> {
         let invalid = |problems| MappingError::Invalid { path: path.to_owned(), problems };
-        let (tree, mut findings) = yaml::parse(text);
-        let source_text = SourceText::new(path, text, tree.as_ref());
-        let Some(tree) = tree else { return Err(invalid(source_text.problems(findings))) };
-        let (checked, more) = check::check(&tree, text, path);
+        let mut document = Document::read(path, text);
+        let mut findings = std::mem::take(&mut document.findings);
+        let source_text = SourceText::new(&document);
+        let Some(tree) = &document.tree else { return Err(invalid(source_text.problems(findings))) };
+        let (checked, more) = check::check(tree, &document);
         findings.extend(more);
         let is_valid = findings.iter().all(|finding| finding.severity != Severity::Error);
         let problems = source_text.problems(findings);
@@ -118,10 +133,12 @@ impl Mapping {
             target: place(&checked.target_span),
             proxy: checked.proxy_span.as_ref().map(place),
             state: checked.state_span.as_ref().map(place),
+            folders: checked.folders,
         };
         Ok(Self {
             name: checked.name,
             path: path.to_owned(),
+            base: document.files.base.as_ref().map(|(base, _)| base.to_path_buf()),
             source: checked.source,
             target: checked.target,
             users: checked.users,
@@ -145,8 +162,8 @@ impl Mapping {
     /// With every secret of these parts that is missing, each at its place; the mapping is then as before.
     pub fn resolve(&mut self, parts: &[Part]) -> Result<(), MappingError> {
         let parts: Vec<Part> = self.unresolved.parts.iter().filter(|part| parts.contains(part)).copied().collect();
-        let folder = folder_of(&self.path);
-        let mut secrets = Secrets::new(&folder, &secret::environment);
+        let folders = self.secret_folders();
+        let mut secrets = Secrets::new(&folders, &secret::environment);
         let mut problems = Vec::new();
         for (reference, part, place) in &self.unresolved.references {
             if parts.contains(part)
@@ -157,7 +174,7 @@ impl Mapping {
         }
         // One unreadable `.env` is one problem, however many secrets should come from it.
         problems.dedup_by(|next, previous| next.message == previous.message && next.message.contains(".env`"));
-        let resolved = if problems.is_empty() { self.resolved(&parts, &mut secrets, &folder) } else { Err(problems) };
+        let resolved = if problems.is_empty() { self.resolved(&parts, &mut secrets) } else { Err(problems) };
         (self.source, self.target, self.state) =
             resolved.map_err(|problems| MappingError::Invalid { path: self.path.clone(), problems })?;
         self.unresolved.parts.retain(|part| !parts.contains(part));
@@ -167,8 +184,8 @@ impl Mapping {
     /// The references that are not replaced yet, each once, as they are written (`${NAME}`), and where each is found, if
     /// it is.
     pub fn references(&self) -> Vec<(String, Option<Origin>)> {
-        let folder = folder_of(&self.path);
-        let secrets = Secrets::new(&folder, &secret::environment);
+        let folders = self.secret_folders();
+        let secrets = Secrets::new(&folders, &secret::environment);
         let mut found: Vec<(String, Option<Origin>)> = Vec::new();
         let Unresolved { parts, references, .. } = &self.unresolved;
         for (reference, _, _) in references.iter().filter(|(_, part, _)| parts.contains(part)) {
@@ -180,23 +197,32 @@ impl Mapping {
         found
     }
 
+    /// Where `.env` is looked for: beside the mapping, then beside its base.
+    fn secret_folders(&self) -> Vec<PathBuf> {
+        let mut folders = vec![folder_of(&self.path)];
+        folders.extend(self.base.as_deref().map(folder_of).filter(|base| *base != folders[0]));
+        folders
+    }
+
     /// Source, target and state with the references of these parts replaced, or the first problem.
     fn resolved(
         &self,
         parts: &[Part],
         secrets: &mut Secrets<'_>,
-        folder: &Path,
     ) -> Result<(Connection, TargetSettings, StateLocation), Vec<Problem>> {
         let places = &self.unresolved;
+        let folders = &places.folders;
         let failed = |place: &Place, fault| vec![problem(place, fault)];
         let (mut source, mut target, mut state) = (self.source.clone(), self.target.clone(), self.state.clone());
         for part in parts {
             match part {
                 Part::Source => {
-                    resolve_source(&mut source, secrets, folder).map_err(|fault| failed(&places.source, fault))?;
+                    resolve_source(&mut source, secrets, &folders.database, &folders.source_ca_file)
+                        .map_err(|fault| failed(&places.source, fault))?;
                 }
                 Part::Target => {
-                    resolve_target(&mut target, secrets, folder).map_err(|fault| failed(&places.target, fault))?;
+                    resolve_target(&mut target, secrets, &folders.target_ca_file)
+                        .map_err(|fault| failed(&places.target, fault))?;
                     if let (Proxy::Url(url), Some(place)) = (&target.proxy, &places.proxy) {
                         let url = expand_secret(url, secrets)
                             .and_then(|url| check::proxy_address(url.expose_secret()).map(|()| url))
@@ -206,7 +232,7 @@ impl Mapping {
                 }
                 Part::State => {
                     if let Some(place) = &places.state {
-                        state = state.expanded(secrets, folder).map_err(|fault| failed(place, fault))?;
+                        state = state.expanded(secrets, &folders.state).map_err(|fault| failed(place, fault))?;
                     }
                 }
             }
@@ -219,11 +245,17 @@ fn problem(place: &Place, fault: Fault) -> Problem {
     Problem::new(place.clone(), Code::Secret, Severity::Error, fault.message, fault.hint)
 }
 
-pub(super) fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
+/// `folder` is where the database's path starts from, `ca_folder` where that of the file of authorities does.
+pub(super) fn resolve_source(
+    source: &mut Connection,
+    secrets: &mut Secrets<'_>,
+    folder: &Path,
+    ca_folder: &Path,
+) -> Result<(), Fault> {
     // Paths are expanded here, since the connection does not know the mapping's folder.
     let ca_file = source.ca_file.take();
     source.resolve(&mut |text: &str| secrets.expand(text))?;
-    source.ca_file = ca_file.map(|file| expand_path(&file, secrets, folder)).transpose()?;
+    source.ca_file = ca_file.map(|file| expand_path(&file, secrets, ca_folder)).transpose()?;
     place_database(source, folder);
     Ok(())
 }
@@ -233,8 +265,9 @@ pub(super) fn resolve_source(source: &mut Connection, secrets: &mut Secrets<'_>,
 /// # Errors
 /// What is wrong with the first that is missing, and what to do.
 pub(crate) fn resolve_new_source(source: &mut Connection, folder: &Path) -> Result<(), (String, Option<Hint>)> {
-    let mut secrets = Secrets::new(folder, &secret::environment);
-    resolve_source(source, &mut secrets, folder).map_err(|fault| (fault.message, fault.hint))
+    let folders = [folder.to_owned()];
+    let mut secrets = Secrets::new(&folders, &secret::environment);
+    resolve_source(source, &mut secrets, folder, folder).map_err(|fault| (fault.message, fault.hint))
 }
 
 fn resolve_target(target: &mut TargetSettings, secrets: &mut Secrets<'_>, folder: &Path) -> Result<(), Fault> {
@@ -272,7 +305,17 @@ fn place_database(source: &mut Connection, folder: &Path) {
     }
 }
 
-/// The mappings that paths name: a file is itself, a folder its `.yaml` and `.yml` files, sorted by name.
+/// Whether a folder's file is a mapping: by its ending, and unless it begins with `_`, as a base does, or is hidden.
+pub(super) fn is_mapping_of_folder(file: &Path) -> bool {
+    is_yaml(file) && !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(['_', '.']))
+}
+
+fn is_yaml(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"))
+}
+
+/// The mappings that paths name: a file is itself, a folder its `.yaml` and `.yml` files, sorted by name, but for those
+/// that begin with `_` or `.`.
 ///
 /// # Errors
 /// When a path cannot be read, or a folder holds no mapping.
@@ -284,17 +327,20 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, MappingError> {
             found.push(path.clone());
             continue;
         }
-        let mut inside = Vec::new();
+        let (mut inside, mut has_others) = (Vec::new(), false);
         for entry in fs::read_dir(path).map_err(read)? {
             let file = entry.map_err(read)?.path();
-            let is_yaml =
-                file.extension().is_some_and(|end| end.eq_ignore_ascii_case("yaml") || end.eq_ignore_ascii_case("yml"));
-            if is_yaml && file.is_file() {
+            if !is_yaml(&file) || !file.is_file() {
+                continue;
+            }
+            if is_mapping_of_folder(&file) {
                 inside.push(file);
+            } else {
+                has_others = true;
             }
         }
         if inside.is_empty() {
-            return Err(MappingError::EmptyFolder { path: path.clone() });
+            return Err(MappingError::EmptyFolder { path: path.clone(), has_others });
         }
         inside.sort();
         found.append(&mut inside);

@@ -12,6 +12,7 @@ mod code;
 mod diagnostic;
 mod dotenv;
 mod expect;
+mod include;
 pub mod keys;
 mod load;
 mod lookup;
@@ -39,6 +40,7 @@ pub use code::Code;
 pub use diagnostic::{MappingError, Problem, Severity};
 pub(crate) use dotenv::{line as secret_line, names as secret_names};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
+pub(crate) use include::base_of;
 pub use keys::nearest;
 pub use load::{Part, find};
 pub(crate) use load::{folder_of, resolve_new_source};
@@ -61,6 +63,8 @@ pub struct Mapping {
     pub name: String,
     /// The file.
     pub path: PathBuf,
+    /// The base that it includes.
+    pub base: Option<PathBuf>,
     /// Where patrons are read.
     pub source: Connection,
     /// Where they are pushed.
@@ -138,7 +142,9 @@ pub struct Extract {
     pub query: String,
     /// The file that the SQL stands in, as the mapping names it; `None` if it stands in the mapping.
     pub query_file: Option<PathBuf>,
-    /// The line of the mapping in which the SQL, or its file, is named.
+    /// The file in which it stands: the mapping, or its base.
+    pub file: PathBuf,
+    /// The line of that file in which the SQL, or its file, is named.
     pub line: usize,
     /// The fewest rows that it must give, in the place of [`Limits::min_rows`].
     pub min_rows: Option<u64>,

@@ -17,6 +17,23 @@ use crate::infiniti::contract::{self, HeaderRule, Presence, USERS, Unique};
 
 /// The schema of a mapping file.
 pub fn json_schema() -> Value {
+    let about = "One school's sync: how patrons are read from the SIS and pushed to Concord Infiniti.";
+    let mut schema = whole("sispush mapping", about);
+    // With a base nobody knows what is missing before both are read.
+    add(&mut schema, json!({ "if": { "required": ["include"] }, "else": requirements(&keys::ROOT) }));
+    schema
+}
+
+/// The schema of a base, which mappings include: it need not hold any key, and is nobody's own.
+pub fn json_schema_of_base() -> Value {
+    let mut schema = whole("sispush base", "What mappings share, which include this file.");
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|name, _| !keys::OF_MAPPING.contains(&name.as_str()));
+    }
+    schema
+}
+
+fn whole(title: &str, about: &str) -> Value {
     let mut schema = group(&keys::ROOT);
     let mut definitions = Map::new();
     for shape in keys::SHAPES.iter().filter(|shape| !shape.path.is_empty()) {
@@ -27,8 +44,8 @@ pub fn json_schema() -> Value {
     }
     let root = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "sispush mapping",
-        "description": "One school's sync: how patrons are read from the SIS and pushed to Concord Infiniti.",
+        "title": title,
+        "description": about,
     });
     add(&mut schema, root);
     add(&mut schema, json!({ "$defs": definitions }));
@@ -53,12 +70,33 @@ fn reference(shape: &Shape) -> Value {
 fn group(shape: &Shape) -> Value {
     let properties: Map<String, Value> =
         shape.keys.iter().map(|key| (key.name.to_owned(), property(shape, key))).collect();
-    let required: Vec<&str> = shape.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    // What a base may give in part is required of the whole alone.
+    if shape.path.contains("[]") {
+        add(&mut schema, requirements(shape));
+    }
+    add(&mut schema, exclusions(shape));
+    schema
+}
+
+/// The keys that must be there, those of inner groups too.
+fn requirements(shape: &Shape) -> Value {
+    let required: Vec<&str> = shape.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let mut schema = json!({});
     if !required.is_empty() {
         add(&mut schema, json!({ "required": required }));
     }
-    add(&mut schema, exclusions(shape));
+    if shape.path.contains("[]") {
+        return schema;
+    }
+    let inner = shape.keys.iter().filter_map(|key| match key.kind {
+        Kind::Group(inner) => Some((key.name.to_owned(), requirements(inner))),
+        _ => None,
+    });
+    let inner: Map<String, Value> = inner.filter(|(_, inner)| *inner != json!({})).collect();
+    if !inner.is_empty() {
+        add(&mut schema, json!({ "properties": inner }));
+    }
     schema
 }
 
@@ -185,6 +223,11 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
         ("", "name") => {
             let rule = "use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 64";
             add_to(said(rule, "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"), json!({ "examples": ["example-college"] }))
+        }
+        ("", "include") => {
+            let plain = "write the path itself: `include: ../_base.yaml`";
+            let path = add_to(said(plain, r"^[^{}]*[^{}\s][^{}]*$"), json!({ "type": "string" }));
+            add_to(path, json!({ "examples": ["_base.yaml", "../_base.yaml"] }))
         }
         ("", "users") => json!({ "minItems": 1 }),
         ("", "state") => filled(&["state/school.db", "none"]),
@@ -503,6 +546,16 @@ mod tests {
         ("expect-without-state", "what holds between keys far apart"),
         ("extract-name-twice", "items of a list held against each other"),
         ("hold-order", "items of a list held against each other"),
+        ("include-base-list", "files that are named"),
+        ("include-empty", "files that are named"),
+        ("include-encoding", "files that are named"),
+        ("include-folder", "files that are named"),
+        ("include-itself", "files that are named"),
+        ("include-lacks-keys", "files that are named"),
+        ("include-login-in-base", "files that are named"),
+        ("include-login-twice", "files that are named"),
+        ("include-missing", "files that are named"),
+        ("include-syntax", "files that are named"),
         ("key-missing", "YAML that editors report by themselves"),
         ("lookup-contradiction", "items of a list held against each other"),
         ("lookup-without-entry", "what a lookup gives"),
@@ -547,9 +600,13 @@ mod tests {
 
     impl Validator {
         fn new() -> Self {
+            Self::of(json_schema())
+        }
+
+        fn of(schema: Value) -> Self {
             let mut schemas = Schemas::new();
             let mut compiler = Compiler::new();
-            compiler.add_resource("mapping.json", json_schema()).unwrap();
+            compiler.add_resource("mapping.json", schema).unwrap();
             let index = compiler.compile("mapping.json", &mut schemas).unwrap();
             Self { schemas, index }
         }
@@ -611,18 +668,53 @@ mod tests {
         }
     }
 
+    /// A base has a schema of its own, in which nothing is required; any mapping without a name may be one.
+    #[test]
+    fn a_base_is_checked_in_an_editor() {
+        let validator = Validator::of(json_schema_of_base());
+        for (file, is_valid) in [
+            ("bases/_base", true),
+            ("invalid/_login", true),
+            ("invalid/_partial", true),
+            ("valid/smallest", true),
+            ("invalid/_empty", false),
+            ("invalid/_list", false),
+            ("invalid/_nested", false),
+            ("valid/include", false),
+        ] {
+            let text = fs::read_to_string(Path::new(FIXTURES).join(format!("{file}.yaml"))).unwrap();
+            assert_eq!(validator.check(&text).is_ok(), is_valid, "{file}");
+        }
+        for line in ["name: all-schools", "include: _base.yaml", "sorce: { url: 'sqlite:sis.db' }", "mode: dleta"] {
+            assert!(validator.check(line).is_err(), "{line}");
+        }
+        // With a base nothing is required of the mapping either, but what is there must be right.
+        let validator = Validator::new();
+        for (text, is_valid) in [
+            ("include: ../_base.yaml\ntarget: { url: 'https://stmarys.concordinfiniti.com' }", true),
+            ("include: ../_base.yaml\ntarget: { uri: 'https://stmarys.concordinfiniti.com' }", false),
+            ("include: ../_base.yaml\nhold: [{ from: 2026-12-10 }]", false),
+            ("target: { url: 'https://stmarys.concordinfiniti.com' }", false),
+        ] {
+            assert_eq!(validator.check(text).is_ok(), is_valid, "{text}");
+        }
+    }
+
     #[test]
     fn the_blocks_of_the_documentation_are_valid_in_an_editor() {
-        let validator = Validator::new();
+        let (validator, of_base) = (Validator::new(), Validator::of(json_schema_of_base()));
         let mut count = 0;
         for document in ["README.md", "mappings/README.md"] {
             let text = fs::read_to_string(document).unwrap().replace("\r\n", "\n");
-            let blocks: Vec<&str> =
-                text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```\n").next()).collect();
-            // Some blocks are lines to add to the first.
-            for block in &blocks {
-                let whole =
-                    if block.contains("version: 1") { (*block).to_owned() } else { format!("{}{block}", blocks[0]) };
+            let parts: Vec<&str> = text.split("```yaml\n").collect();
+            let before = parts.iter().map(|before| before.lines().last().unwrap_or_default());
+            let blocks: Vec<(&str, &str)> =
+                before.zip(parts[1..].iter().filter_map(|rest| rest.split("```\n").next())).collect();
+            // Some blocks are lines to add to the first, and some are bases.
+            for (mark, block) in &blocks {
+                let is_whole = block.contains("version: 1") || block.contains("include: ");
+                let whole = if is_whole { (*block).to_owned() } else { format!("{}{block}", blocks[0].1) };
+                let validator = if mark.contains("file: _") { &of_base } else { &validator };
                 if let Err(error) = validator.check(&whole) {
                     panic!("{document}: {error}\n{whole}");
                 }

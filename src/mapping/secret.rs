@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::dotenv;
+use super::include::tidy;
 use crate::error::Hint;
 
 /// A part of a text that may hold references.
@@ -22,7 +23,7 @@ pub(super) enum Piece {
 /// Where a secret lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Reference {
-    /// An environment variable, or a line of `.env` beside the mapping.
+    /// An environment variable, or a line of `.env` beside the mapping or its base.
     Variable(String),
     /// A file's text, relative to the mapping.
     File(String),
@@ -42,7 +43,7 @@ impl fmt::Display for Reference {
 pub enum Origin {
     /// A variable of the environment.
     Environment,
-    /// A line of `.env` beside the mapping.
+    /// A line of `.env` beside the mapping or its base.
     DotEnv,
     /// A file of its own.
     File,
@@ -134,7 +135,8 @@ pub(super) fn references(text: &str) -> impl Iterator<Item = Reference> {
 
 /// Looks secrets up, each once.
 pub(super) struct Secrets<'m> {
-    folder: &'m Path,
+    /// The mapping's folder, then its base's, if that is another.
+    folders: &'m [PathBuf],
     environment: &'m dyn Fn(&str) -> Option<String>,
     /// Read when the first variable is not in the environment.
     dotenv: Option<Result<HashMap<String, SecretString>, Fault>>,
@@ -142,8 +144,8 @@ pub(super) struct Secrets<'m> {
 }
 
 impl<'m> Secrets<'m> {
-    pub(super) fn new(folder: &'m Path, environment: &'m dyn Fn(&str) -> Option<String>) -> Self {
-        Self { folder, environment, dotenv: None, values: HashMap::new() }
+    pub(super) fn new(folders: &'m [PathBuf], environment: &'m dyn Fn(&str) -> Option<String>) -> Self {
+        Self { folders, environment, dotenv: None, values: HashMap::new() }
     }
 
     /// The secret's text.
@@ -153,7 +155,7 @@ impl<'m> Secrets<'m> {
         }
         let value = match reference {
             Reference::Variable(name) => self.variable(name),
-            Reference::File(path) => read_file(&self.folder.join(path)).map(Into::into),
+            Reference::File(path) => read_file(&self.file(path)).map(Into::into),
         };
         let value = value.and_then(|value: SecretString| {
             if value.expose_secret().is_empty() {
@@ -174,10 +176,10 @@ impl<'m> Secrets<'m> {
         match reference {
             Reference::Variable(name) if (self.environment)(name).is_some() => Some(Origin::Environment),
             Reference::Variable(name) => {
-                let path = self.folder.join(".env");
-                dotenv::read(&path).ok()?.contains_key(name).then_some(Origin::DotEnv)
+                let is_in = |folder: &PathBuf| Some(dotenv::read(&folder.join(".env")).ok()?.contains_key(name));
+                self.folders.iter().map_while(is_in).any(|is_in| is_in).then_some(Origin::DotEnv)
             }
-            Reference::File(path) => self.folder.join(path).is_file().then_some(Origin::File),
+            Reference::File(path) => self.file(path).is_file().then_some(Origin::File),
         }
     }
 
@@ -193,24 +195,57 @@ impl<'m> Secrets<'m> {
         Ok(out)
     }
 
+    /// A file's path starts from the mapping's folder; that of one in the base is written so.
+    fn file(&self, path: &str) -> PathBuf {
+        self.folders.first().map_or_else(|| path.into(), |folder| tidy(&folder.join(path)))
+    }
+
     fn variable(&mut self, name: &str) -> Result<SecretString, Fault> {
         if let Some(value) = (self.environment)(name) {
             return Ok(value.into());
         }
-        let path = self.folder.join(".env");
-        match self.dotenv.get_or_insert_with(|| dotenv::read(&path)) {
+        let paths: Vec<PathBuf> = self.folders.iter().map(|folder| folder.join(".env")).collect();
+        match self.dotenv.get_or_insert_with(|| dotenv_of(&paths)) {
             Ok(variables) => variables.get(name).cloned().ok_or_else(|| {
+                let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
                 Fault::new(
                     format!("the secret `${{{name}}}` is not set"),
                     format!(
-                        "set the environment variable `{name}`, or write a line `{name}=…` into `{}`",
-                        path.display()
+                        "set the environment variable `{name}`, or write a line `{name}=…` into {}",
+                        paths.join(" or ")
                     ),
                 )
             }),
             Err(fault) => Err(fault.clone()),
         }
     }
+}
+
+/// The variables of these files; the first that has one goes before the others.
+fn dotenv_of(paths: &[PathBuf]) -> Result<HashMap<String, SecretString>, Fault> {
+    let mut variables = HashMap::new();
+    for path in paths.iter().rev() {
+        variables.extend(dotenv::read(path)?);
+    }
+    Ok(variables)
+}
+
+/// A text whose `${file:PATH}` start from a folder; `None` if nothing changes.
+pub(super) fn with_files_from(text: &str, folder: &Path) -> Option<String> {
+    if folder.as_os_str().is_empty() || !text.contains("${file:") {
+        return None;
+    }
+    let mut placed = String::with_capacity(text.len());
+    for piece in pieces(text).ok()? {
+        match piece {
+            Piece::Text(text) => placed.push_str(&text.replace("${", "$${")),
+            Piece::Reference(Reference::File(path)) => {
+                placed.push_str(&Reference::File(folder.join(path).to_string_lossy().into_owned()).to_string());
+            }
+            Piece::Reference(reference) => placed.push_str(&reference.to_string()),
+        }
+    }
+    Some(placed)
 }
 
 /// The process environment: the only place that reads it for mappings.
@@ -242,7 +277,7 @@ pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     match error.kind() {
         std::io::ErrorKind::NotFound => Fault::new(
             format!("the secret's file `{path}` does not exist"),
-            "a path is relative to the mapping's folder",
+            "a path is relative to the folder of the file in which it stands",
         ),
         std::io::ErrorKind::PermissionDenied => Fault::new(
             format!("could not read `{path}`: permission denied"),
@@ -301,7 +336,7 @@ mod tests {
 
     fn expand(folder: &Path, text: &str) -> Result<String, String> {
         let environment = |name: &str| (name == "SET").then(|| "from ${ENV}".to_owned());
-        Secrets::new(folder, &environment).expand(text).map_err(|fault| fault.message)
+        Secrets::new(&[folder.to_owned()], &environment).expand(text).map_err(|fault| fault.message)
     }
 
     #[test]
@@ -352,7 +387,7 @@ mod tests {
         fn any_text_survives_as_a_secret(secret in "(?s).{1,40}", before in "[^$]{0,5}", after in "[^$]{0,5}") {
             let environment = |_: &str| Some(secret.clone());
             let text = format!("{before}${{NAME}}{after}");
-            let expanded = Secrets::new(Path::new("/nowhere"), &environment).expand(&text).unwrap();
+            let expanded = Secrets::new(&["/nowhere".into()], &environment).expand(&text).unwrap();
             prop_assert_eq!(expanded, format!("{before}{secret}{after}"));
         }
 
@@ -362,7 +397,7 @@ mod tests {
             // A `$` right before a reference would be read as part of its escape.
             prop_assume!(!text.contains("$${"));
             let environment = |_: &str| None;
-            prop_assert_eq!(Secrets::new(Path::new("/nowhere"), &environment).expand(&escaped).unwrap(), text);
+            prop_assert_eq!(Secrets::new(&["/nowhere".into()], &environment).expand(&escaped).unwrap(), text);
         }
     }
 }

@@ -3,21 +3,24 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::include::base_of;
 use super::mask::{MASK, masks};
 use super::text::{self, TextError};
 use super::yaml::{self, Content, Node};
 
-/// A mapping's text to be shown.
+/// A mapping's text, and its base's, to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shareable {
     /// The text, masked but for the usernames of `patrons`.
     pub text: String,
+    /// The base's text, if the mapping includes one that can be read; likewise.
+    pub base: Option<String>,
     /// The usernames that its expectations name: to be replaced wherever they stand.
     pub patrons: Vec<String>,
 }
 
 /// Reads a mapping that need not be valid. Passwords are masked, references to secrets stay; so do queries. Of an
-/// expectation on a patron the values are masked. What is no YAML at all loses its expectations whole.
+/// expectation on a patron the values are masked. What is no YAML at all loses its expectations whole. So does the base.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -27,7 +30,24 @@ pub fn shareable(path: &Path) -> std::io::Result<Shareable> {
         Err(TextError::Read(error)) => return Err(error),
         Err(TextError::Encoding { lossy, .. }) => lossy,
     };
-    Ok(masked(&text))
+    let mut shared = masked(&text);
+    if let Some(base) = base_of(path).and_then(|base| base_text(&base)) {
+        let base = masked(&base);
+        shared.base = Some(base.text);
+        shared.patrons.extend(base.patrons);
+    }
+    Ok(shared)
+}
+
+fn base_text(path: &Path) -> Option<String> {
+    // A pipe would be waited for without an end.
+    if !path.is_file() {
+        return None;
+    }
+    match text::read(path) {
+        Ok(text) | Err(TextError::Encoding { lossy: text, .. }) => Some(text),
+        Err(TextError::Read(_)) => None,
+    }
 }
 
 fn masked(text: &str) -> Shareable {
@@ -52,7 +72,7 @@ fn masked(text: &str) -> Shareable {
         at = range.end;
     }
     shown.push_str(&text[at..]);
-    Shareable { text: shown, patrons }
+    Shareable { text: shown, base: None, patrons }
 }
 
 /// The values of `{ patron: …, is: … }`, wherever it stands, and the patrons' usernames.

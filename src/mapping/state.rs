@@ -85,8 +85,9 @@ impl StateLocation {
     pub fn resolved(&self, folder: &Path) -> Result<Self, StateLocationError> {
         let mut resolved = self.clone();
         if let Self::Postgres(connection) = &mut resolved {
-            let mut secrets = Secrets::new(folder, &secret::environment);
-            load::resolve_source(connection, &mut secrets, folder)?;
+            let folders = [folder.to_owned()];
+            let mut secrets = Secrets::new(&folders, &secret::environment);
+            load::resolve_source(connection, &mut secrets, folder, folder)?;
         }
         Ok(resolved)
     }
@@ -110,7 +111,7 @@ impl StateLocation {
             }
             Self::Postgres(connection) => {
                 let mut connection = connection.clone();
-                load::resolve_source(&mut connection, secrets, folder)?;
+                load::resolve_source(&mut connection, secrets, folder, folder)?;
                 Self::Postgres(connection)
             }
         })

@@ -52,6 +52,12 @@ impl Node {
         }
     }
 
+    /// The value of a key.
+    pub(super) fn entry(&self, name: &str) -> Option<&Self> {
+        let Content::Mapping(entries) = &self.content else { return None };
+        entries.iter().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
+    }
+
     pub(super) fn is_null(&self) -> bool {
         matches!(self.content, Content::Null)
     }

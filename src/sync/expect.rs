@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +30,9 @@ pub struct Judged {
 pub struct Verdict {
     /// The expectation in words.
     pub expectation: String,
-    /// Its line in the mapping's file.
+    /// The base, if it stands there and not in the mapping itself.
+    pub base: Option<PathBuf>,
+    /// Its line in that file.
     pub line: usize,
     /// What was found.
     pub finding: Finding,
@@ -148,7 +151,8 @@ pub fn judge(
 }
 
 fn verdict(expectation: &Expectation, finding: Finding, outcome: Outcome) -> Verdict {
-    Verdict { expectation: expectation.to_string(), line: expectation.line, finding, outcome }
+    let (base, line) = (expectation.base.clone(), expectation.line);
+    Verdict { expectation: expectation.to_string(), base, line, finding, outcome }
 }
 
 /// The extracts that an expectation looks at, by number.

@@ -57,6 +57,9 @@ impl Output {
             if let Some(mapping) = collected.mapping {
                 add("mapping.yaml", mapping);
             }
+            if let Some(base) = collected.base {
+                add("base.yaml", base);
+            }
             for (index, (_, query)) in collected.queries.into_iter().enumerate() {
                 add(&format!("query-{}.sql", index + 1), query);
             }
@@ -107,6 +110,7 @@ versions.txt       the versions of sispush and of the operating system
 A folder for each mapping:
 doctor.txt, .json  what `sispush doctor` found: names and addresses of servers, names of logins
 mapping.yaml       the mapping; passwords are masked (********), references to secrets such as ${NAME} are as written
+base.yaml          the base that it includes, likewise
 query-1.sql, …     the queries of its extracts
 runs.json          when the last pushes ran, their exit codes, and counts
 log.txt            the end of the log

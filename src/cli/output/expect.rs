@@ -98,7 +98,9 @@ fn write_results(
 
 /// The expectation, and what was found: counts and usernames; values of patrons only if they are asked for.
 pub(super) fn verdict_text(verdict: &Verdict, show_values: bool) -> String {
-    format!("line {}, {}: {}", verdict.line, verdict.expectation, finding_text(&verdict.finding, show_values))
+    let file = verdict.base.as_ref().map(|base| format!("{}, ", base.display())).unwrap_or_default();
+    let found = finding_text(&verdict.finding, show_values);
+    format!("{file}line {}, {}: {found}", verdict.line, verdict.expectation)
 }
 
 fn finding_text(finding: &Finding, show_values: bool) -> String {
@@ -188,6 +190,7 @@ pub(super) fn verdicts(verdicts: &[Verdict], show_values: bool) -> Value {
         .map(|verdict| {
             json!({
                 "expectation": verdict.expectation,
+                "base": verdict.base,
                 "line": verdict.line,
                 "outcome": outcome_word(verdict.outcome),
                 "found": finding_text(&verdict.finding, show_values),

@@ -63,7 +63,7 @@ fn write_explained(out: &mut impl Write, explained: &Explained<'_>) -> io::Resul
     for other in &search.others {
         writeln!(out, "  {WARNING}also{WARNING:#}      {} of {}", header_of(other), match_text(mapping, other))?;
     }
-    writeln!(out, "  query     {}", query_text(mapping, extract))?;
+    writeln!(out, "  query     {}", query_text(extract))?;
     let width = found.columns.iter().map(|column| column.name.chars().count()).max().unwrap_or(0);
     let secret = secret_columns(extract);
     for (index, (column, cell)) in found.columns.iter().zip(&found.cells).enumerate() {
@@ -313,9 +313,9 @@ fn secret_columns(extract: &Extract) -> Vec<String> {
         .collect()
 }
 
-fn query_text(mapping: &Mapping, extract: &Extract) -> String {
+fn query_text(extract: &Extract) -> String {
     let lines = counted(extract.query.trim_end().lines().count() as u64, "line");
-    let place = format!("{}:{}", mapping.path.display(), extract.line);
+    let place = format!("{}:{}", extract.file.display(), extract.line);
     match &extract.query_file {
         Some(file) => format!("{lines} in {}, named at {place}", file.display()),
         None => format!("{lines} at {place}"),
@@ -451,7 +451,8 @@ fn explained_object(explained: &Explained<'_>) -> Value {
         "others": search.others.iter().map(|row| match_object(mapping, row)).collect::<Vec<_>>(),
         "query": extract.map(|extract| json!({
             "lines": extract.query.trim_end().lines().count(),
-            "file": extract.query_file.as_ref().unwrap_or(&mapping.path),
+            "file": extract.query_file.as_ref().unwrap_or(&extract.file),
+            "mapping_file": extract.file,
             "mapping_line": extract.line,
         })),
         "columns": columns,

@@ -40,9 +40,10 @@ impl Output {
         write(&mut self.data(), &json!({ "mappings": mappings })).map_err(write_failed)
     }
 
-    /// The schema of mapping files.
-    pub(in crate::cli) fn schema(&mut self) -> Result<(), Error> {
-        write(&mut self.data(), &schema::json_schema()).map_err(write_failed)
+    /// The schema of mapping files, or of bases.
+    pub(in crate::cli) fn schema(&mut self, of_base: bool) -> Result<(), Error> {
+        let schema = if of_base { schema::json_schema_of_base() } else { schema::json_schema() };
+        write(&mut self.data(), &schema).map_err(write_failed)
     }
 
     /// The result of `push`.

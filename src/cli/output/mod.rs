@@ -17,6 +17,7 @@ pub(super) use init::{Question, Remark, some_of};
 pub(super) use json::pushed_object;
 pub(super) use result::outcome;
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, ExitCode, causes};
-use crate::mapping::{Mapping, MappingError, Severity};
+use crate::mapping::{Mapping, MappingError, Problem, Severity};
 use crate::sync::Progress;
 
 /// Where everything is printed.
@@ -89,15 +90,23 @@ impl Output {
 
     /// The result of `check`.
     pub(super) fn checked(&mut self, results: &[(PathBuf, Result<Mapping, MappingError>)]) -> Result<(), Error> {
+        let colour = stderr_has_colour();
         let mut follows_error = false;
+        // What stands in a base is told once, however many mappings include it.
+        let mut told = HashSet::new();
+        let mut new = |problems: &[Problem]| -> Vec<String> {
+            problems.iter().map(|problem| problem.render(colour)).filter(|text| told.insert(text.clone())).collect()
+        };
         for (path, result) in results {
             if follows_error {
                 writeln!(self.notes()).map_err(write_failed)?;
             }
-            follows_error = result.is_err();
+            follows_error = false;
             match result {
                 Ok(mapping) => {
-                    self.mapping_warnings(mapping)?;
+                    for warning in new(&mapping.warnings) {
+                        writeln!(self.notes(), "{warning}\n").map_err(write_failed)?;
+                    }
                     let rules: usize = mapping.users.iter().map(|extract| extract.rules.len()).sum();
                     writeln!(
                         self.data(),
@@ -111,7 +120,14 @@ impl Output {
                     .map_err(write_failed)?;
                 }
                 Err(error) => {
-                    writeln!(self.notes(), "{}", error.render(stderr_has_colour()).trim_end()).map_err(write_failed)?;
+                    let problems = match error.problems() {
+                        [] => vec![error.render(colour)],
+                        problems => new(problems),
+                    };
+                    follows_error = !problems.is_empty();
+                    if follows_error {
+                        writeln!(self.notes(), "{}", problems.join("\n\n").trim_end()).map_err(write_failed)?;
+                    }
                     let of = |severity| error.problems().iter().filter(|problem| problem.severity == severity).count();
                     let (errors, warnings) = (of(Severity::Error).max(1) as u64, of(Severity::Warning) as u64);
                     let errors = counted(errors, "problem");

@@ -1,5 +1,6 @@
 //! The result of `check` as SARIF 2.1.0, which editors and build servers show at the lines themselves.
 
+use std::collections::HashSet;
 use std::env;
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
@@ -26,6 +27,9 @@ impl Output {
                 Err(error) => found.extend(error.problems().iter().map(|problem| of_problem(problem, &folder))),
             }
         }
+        // What stands in a base is told once, however many mappings include it.
+        let mut told = HashSet::new();
+        found.retain(|result| told.insert(result.to_string()));
         let rules: Vec<Value> = Code::ALL
             .iter()
             .map(|code| json!({ "id": code.name(), "shortDescription": { "text": code.about() } }))

@@ -20,7 +20,8 @@ fn extract(name: &str, headers: &[&str], defaults: &[(&str, &str)]) -> Extract {
     };
     let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
     rules.sort_by_key(|rule| rule.header);
-    Extract { name: name.to_owned(), query: name.to_owned(), query_file: None, line: 1, rules, min_rows: None }
+    let (query, file) = (name.to_owned(), "a.yaml".into());
+    Extract { name: name.to_owned(), query, query_file: None, file, line: 1, rules, min_rows: None }
 }
 
 /// An extract, the columns of its result, and its rows.

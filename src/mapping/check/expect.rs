@@ -52,8 +52,9 @@ impl Checker<'_> {
                 self.report(Finding::error(Code::ExclusiveKeys, &field.key_span, message).hint("delete it"));
             }
             let consequence = if severity == "warn" { Consequence::Warn } else { Consequence::Stop };
-            let line = self.text[..at.start].matches('\n').count() + 1;
-            expectations.push(Expectation { check, consequence, line });
+            let line = self.files.line(self.text, at.start);
+            let base = self.files.is_base(at.start).then(|| self.files.at(at.start).0.to_path_buf());
+            expectations.push(Expectation { check, consequence, base, line });
         }
         Some(expectations)
     }

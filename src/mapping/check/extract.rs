@@ -65,7 +65,8 @@ impl Checker<'_> {
                     name: name.to_owned(),
                     query,
                     query_file,
-                    line: self.text[..field.key_span.start].matches('\n').count() + 1,
+                    file: self.files.at(field.key_span.start).0.to_path_buf(),
+                    line: self.files.line(self.text, field.key_span.start),
                     min_rows,
                     rules: rules.into_iter().map(|checked| checked.rule).collect(),
                 }
@@ -144,7 +145,7 @@ impl Checker<'_> {
 
     fn query_of_file(&mut self, field: &Field<'_>) -> Option<String> {
         let file = self.text(field)?;
-        let path = self.folder.join(file);
+        let path = self.files.folder(field.node.span.start).join(file);
         let finding = match text::read(&path) {
             Ok(query) => return Some(query),
             Err(TextError::Read(error)) if path.is_dir() || error.kind() == std::io::ErrorKind::NotFound => {

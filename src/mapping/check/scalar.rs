@@ -226,7 +226,7 @@ impl Checker<'_> {
         if secret::references(text).next().is_some() {
             return Some(text.into());
         }
-        let path = self.folder.join(Path::new(text));
+        let path = self.files.folder(field.node.span.start).join(Path::new(text));
         if path.is_file() {
             // The text as written stays until references are replaced, so that `$${` means the same everywhere.
             return Some(text.into());
@@ -236,10 +236,14 @@ impl Checker<'_> {
     }
 }
 
-pub(super) fn missing_file(span: &Range<usize>, name: &str, path: &Path) -> Finding {
-    let what = if path.is_dir() { "is a folder" } else { "does not exist" };
+pub(in crate::mapping) fn missing_file(span: &Range<usize>, name: &str, path: &Path) -> Finding {
+    let what = match std::fs::metadata(path) {
+        Ok(file) if file.is_dir() => "is a folder",
+        Ok(_) => "is no file",
+        Err(_) => "does not exist",
+    };
     Finding::error(Code::MissingFile, span, format!("the file of `{name}`, `{}`, {what}", path.display()))
-        .hint("a path is relative to the mapping's folder")
+        .hint("a path is relative to the folder of the file in which it stands")
 }
 
 fn is_digits(text: &str) -> bool {

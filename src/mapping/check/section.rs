@@ -80,13 +80,28 @@ impl Checker<'_> {
         for key in shape.keys.iter().filter(|key| key.required) {
             let is_written = entries.iter().any(|(written, _)| written.text() == Some(key.name));
             if !is_written && !meant.contains(&key.name) {
-                self.report(
-                    Finding::error(Code::MissingKey, at, format!("`{}` is missing", shape.path_of(key.name)))
-                        .hint(format!("add `{}`: {}", key.name, key.about)),
-                );
+                self.missing_key(shape, key, at);
             }
         }
         Some(Section { shape, fields, is_doubtful: !meant.is_empty() })
+    }
+
+    fn missing_key(&mut self, shape: &'static Shape, key: &Key, at: &Range<usize>) {
+        let mut hint = format!("add `{}`: {}", key.name, key.about);
+        let mut at = at;
+        // An item of a list stands whole in one file.
+        if let Some(include) = self.files.include.as_ref().filter(|_| !shape.path.contains("[]")) {
+            if !self.files.is_whole {
+                return;
+            }
+            // The base may be right for others: it is this mapping that lacks something.
+            if shape.path.is_empty() || self.files.is_base(at.start) {
+                at = include;
+            }
+            hint = format!("neither this file nor `{}` has it: {hint}", self.files.base_name());
+        }
+        let message = format!("`{}` is missing", shape.path_of(key.name));
+        self.report(Finding::error(Code::MissingKey, at, message).hint(hint));
     }
 
     /// Reports an unknown key; gives the one that was meant, if it can be told.

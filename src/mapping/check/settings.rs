@@ -36,6 +36,8 @@ impl Checker<'_> {
         match mode {
             // Without a state the mode itself is the mistake.
             Some(Mode::Delta) | None => {}
+            // Of two files, the base's holds for schools of the other mode.
+            Some(Mode::Full) if self.is_of_base_only(field, section.get("mode")) => {}
             Some(Mode::Full) if has_state => {
                 let message = "`full_every` does nothing in `mode: full`: every push sends everybody";
                 self.report(
@@ -49,6 +51,11 @@ impl Checker<'_> {
             }
         }
         full_every
+    }
+
+    /// Whether a key stands in the base, and the other, which makes it idle, in the mapping.
+    fn is_of_base_only(&self, field: &Field<'_>, other: Option<&Field<'_>>) -> bool {
+        self.files.is_base(field.key_span.start) && other.is_some_and(|other| !self.files.is_base(other.key_span.start))
     }
 
     pub(super) fn leavers(&mut self, field: Option<&Field<'_>>, has_state: bool) -> Option<Leavers> {
@@ -68,6 +75,7 @@ impl Checker<'_> {
         }
         if action != LeaverAction::Deactivate
             && let Some(after) = section.get("after")
+            && !self.is_of_base_only(after, section.get("action"))
         {
             let message = "`leavers.after` does nothing unless leavers are deactivated";
             let hint = "delete it, or write `action: deactivate`";
@@ -140,7 +148,7 @@ impl Checker<'_> {
                 }
             }
             StateLocation::File(file) => {
-                let path = self.folder.join(file);
+                let path = self.files.folder(field.node.span.start).join(file);
                 if secret::references(text).next().is_none() && path.is_dir() {
                     let message = format!("the file of `state`, `{}`, is a folder", path.display());
                     self.report(

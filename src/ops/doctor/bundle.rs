@@ -29,6 +29,8 @@ const LOG_MAX: u64 = 256 * 1024;
 pub struct Collected {
     /// The mapping's text; `None` if it cannot be read.
     pub mapping: Option<String>,
+    /// The text of the base that it includes.
+    pub base: Option<String>,
     /// The queries of its extracts, by the extract's name, if it is valid.
     pub queries: Vec<(String, String)>,
     /// The last runs, the latest first: times, exit codes and counts.
@@ -64,6 +66,7 @@ pub async fn collect(
         collected.names.add(patron);
     }
     // Wherever they stand, since it is known that they are patrons.
+    let base = shared.as_ref().and_then(|shared| Some(collected.names.hide(shared.base.as_ref()?)));
     let mapping = shared.map(|shared| collected.names.hide(&shared.text));
     let mut queries = Vec::new();
     if let Ok(mut mapping) = Mapping::load(path) {
@@ -84,6 +87,7 @@ pub async fn collect(
         collected.names.give_up();
     }
     collected.mapping = mapping.map(|text| collected.names.hide_in_quotes(&text));
+    collected.base = base.map(|text| collected.names.hide_in_quotes(&text));
     for (name, query) in queries {
         collected.queries.push((name, collected.names.hide_in_quotes(&query)));
     }
