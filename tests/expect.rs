@@ -218,3 +218,29 @@ fn rejected_rows_and_failures_have_their_exit_codes() {
     let failed = context.run(&["test", "school.yaml"]);
     assert!(failed.starts_with("exit code 3\n") && failed.contains("could not be tested"), "{failed}");
 }
+
+/// An expectation that all schools share is told with its file, and so is the query that a patron comes from.
+#[test]
+fn what_a_base_expects_is_told_with_its_file() {
+    let context = school("  - { rows: { min: 10 } }\n");
+    std::fs::rename(context.path("school.yaml"), context.path("_base.yaml")).unwrap();
+    context.write("school.yaml", "include: _base.yaml\n");
+    insta::assert_snapshot!(context.run(&["test", "school.yaml"]));
+    let json = context.output(&["test", "school.yaml", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let verdict = &json["mappings"][0]["expectations"][0];
+    assert_eq!((verdict["base"].as_str(), verdict["line"].as_u64()), (Some("_base.yaml"), Some(24)), "{json:#}");
+    let said = context.run(&["explain", "school.yaml", "ann"]);
+    assert!(said.contains("1 line at _base.yaml:10"), "{said}");
+    // The mapping's own list stands in its place.
+    context.write("school.yaml", "include: _base.yaml\nexpect:\n  - { rows: { min: 4 } }\n");
+    let said = context.run(&["test", "school.yaml"]);
+    assert!(said.contains("line 3, rows") && !said.contains("at least 10"), "{said}");
+
+    // Doctor has a line for each problem.
+    context.write("_base.yaml", "mode: dleta\n");
+    let said = context.run(&["doctor", "school.yaml"]);
+    assert!(said.contains("_base.yaml, line 1: `dleta` is no value of `mode`"), "{said}");
+    let said = context.run(&["check", "_base.yaml"]);
+    assert!(said.contains("a file that begins with `_` is a base"), "{said}");
+}

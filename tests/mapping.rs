@@ -750,3 +750,41 @@ fn a_base_that_cannot_be_read_is_told_at_once() {
     assert!(std::process::Command::new("mkfifo").arg(&base).status().unwrap().success());
     assert_eq!(said(), (Code::MissingFile, "the file of `include`, `/_base.yaml`, is no file".to_owned()));
 }
+
+/// Whatever stands in a mapping, right or wrong, is found at the same place when it stands in a base.
+#[test]
+fn a_base_is_checked_as_a_mapping_is() {
+    let folder = tree(&[]);
+    let path = folder.path().join("school.yaml");
+    let full = |path: &Path| std::path::absolute(path).unwrap();
+    // What only a mapping has, and what is said of it by its own file.
+    let is_own = |code: Code| {
+        matches!(
+            code,
+            Code::Name | Code::KeyOfMapping | Code::MissingKey | Code::Empty | Code::NotAGroup | Code::Include
+        )
+    };
+    let found = |path: &Path, file: &Path| -> Vec<String> {
+        let problems = match Mapping::check(path) {
+            Ok(mapping) => mapping.warnings,
+            Err(error) => error.problems().to_vec(),
+        };
+        let is_there = |problem: &&mapping::Problem| problem.file() == file && !is_own(problem.code);
+        let shown = problems.iter().filter(is_there).map(|problem| problem.render(false));
+        shown.filter(|shown| !shown.contains(" | name: ")).collect()
+    };
+    let (mut files, mut problems) = (0, 0);
+    for base in [fixtures("invalid"), fixtures("warnings"), fixtures("valid")].concat() {
+        let base = full(&base);
+        let text = fs::read(&base).unwrap();
+        if text.starts_with(b"include:") {
+            continue;
+        }
+        fs::write(&path, format!("include: '{}'\n# Schüler", base.display())).unwrap();
+        let as_mapping = found(&base, &base);
+        assert_eq!(found(&path, &base), as_mapping, "{}", base.display());
+        files += 1;
+        problems += as_mapping.len();
+    }
+    assert!(files > 150 && problems > 200, "{files} files with {problems} problems");
+}

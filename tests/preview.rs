@@ -252,6 +252,21 @@ fn what_a_run_reads_is_not_written_over() {
     if cfg!(unix) {
         cases.push(("school.yaml", "link.csv", "is the source"));
     }
+    // What a base names lies beside the base.
+    fs::create_dir(context.path("shared")).unwrap();
+    for file in ["school.yaml", "students.sql", "state.db", "sis.db", ".env"] {
+        fs::copy(context.path(file), context.path(&format!("shared/{file}"))).unwrap();
+    }
+    context.write("including.yaml", "include: shared/school.yaml\n");
+    for (file, why) in [
+        ("shared/school.yaml", "is the base of the mapping"),
+        ("shared/.env", "is the file of the secrets"),
+        ("shared/students.sql", "is a query of the mapping"),
+        ("shared/state.db", "is the state"),
+        ("shared/sis.db", "is the source"),
+    ] {
+        cases.push(("including.yaml", file, why));
+    }
     for (mapping, file, why) in cases {
         let before = fs::read(context.path(file)).ok();
         for arguments in [&["preview", mapping, "--out", file][..], &["doctor", mapping, "--bundle", file]] {

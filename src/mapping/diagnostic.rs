@@ -132,6 +132,11 @@ impl Problem {
         &self.place.path
     }
 
+    /// Whether that is the base, and not the mapping itself.
+    pub fn is_in_base(&self) -> bool {
+        self.place.is_base
+    }
+
     /// The line in the file, counted from 1.
     pub fn line(&self) -> usize {
         self.place.line
@@ -239,6 +244,7 @@ impl Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     path: Arc<Path>,
+    is_base: bool,
     line: usize,
     column: usize,
     end_column: usize,
@@ -306,7 +312,15 @@ impl<'t> SourceText<'t> {
         let last = highlight.end.unwrap_or(excerpt.len()).max(first);
         let (path, file_start) = self.files.at(start);
         let before = self.line_starts.partition_point(|line_start| *line_start < file_start);
-        Place { path: Arc::clone(path), line: line - before, column, end_column, excerpt, highlight: first..last }
+        Place {
+            path: Arc::clone(path),
+            is_base: self.files.is_base(start),
+            line: line - before,
+            column,
+            end_column,
+            excerpt,
+            highlight: first..last,
+        }
     }
 }
 

@@ -65,6 +65,11 @@ impl Files {
         text[self.at(at).1..at].matches('\n').count() + 1
     }
 
+    /// Whether the mapping's own name says that it is a base, which lacks keys for good.
+    pub(super) fn is_named_as_base(&self) -> bool {
+        self.mapping.file_name().is_some_and(|name| name.to_string_lossy().starts_with('_'))
+    }
+
     /// The base as the mapping's messages call it.
     pub(super) fn base_name(&self) -> String {
         self.base.as_ref().map_or_else(String::new, |(base, _)| base.display().to_string())
@@ -102,9 +107,9 @@ impl<'t> Document<'t> {
     }
 
     fn take_in(&mut self, name: &str, path: PathBuf, base: &Result<String, (String, usize)>, span: &Range<usize>) {
-        if lies_among_mappings(name) {
+        if lies_among_mappings(&self.files.mapping, &path) {
             let message = format!("`{name}` lies among the mappings, and a folder of them takes it for one");
-            let file = Path::new(name).file_name().unwrap_or_default().to_string_lossy();
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
             self.findings.push(
                 Finding::warning(Code::BaseAmongMappings, span, message)
                     .hint(format!("rename it to `_{file}`: a file that begins with `_` is no mapping of its own")),
@@ -168,7 +173,7 @@ impl<'t> Document<'t> {
             if let Some(finding) = other_version(own, &entries) {
                 self.findings.push(finding);
             }
-            merge(own, entries, &keys::ROOT);
+            merge(own, entries, &keys::ROOT, &mut self.findings);
             self.files.is_whole = true;
         }
     }
@@ -236,10 +241,13 @@ fn base(mapping: &Path, name: &str, span: &Range<usize>) -> Result<Base, Finding
 }
 
 /// Beside the mapping, and neither hidden nor with the sign of a base: `mapping::find` would take it for a mapping.
-fn lies_among_mappings(name: &str) -> bool {
-    let path = Path::new(name);
-    let is_beside = path.parent().is_none_or(|folder| folder.components().all(|part| part == Component::CurDir));
-    is_beside && load::is_mapping_of_folder(path)
+fn lies_among_mappings(mapping: &Path, base: &Path) -> bool {
+    let is_beside = || folder_in_full(base).is_some_and(|folder| folder_in_full(mapping) == Some(folder));
+    load::is_mapping_of_folder(base) && is_beside()
+}
+
+fn folder_in_full(file: &Path) -> Option<PathBuf> {
+    fs::canonicalize(Path::new(".").join(file.parent()?)).ok()
 }
 
 /// `schools/../_base.yaml` as `_base.yaml`, where that is the same place: people read it, and build servers look for it.
@@ -252,9 +260,8 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
         }
     }
     // Behind a symbolic link the two may differ.
-    let folder = |path: &Path| fs::canonicalize(Path::new(".").join(path.parent()?)).ok();
     let is_same = short.components().eq(path.components())
-        || folder(path).is_some_and(|long| folder(&short).is_some_and(|short| long == short));
+        || folder_in_full(path).is_some_and(|folder| folder_in_full(&short) == Some(folder));
     if is_same { short } else { path.to_owned() }
 }
 
@@ -307,7 +314,7 @@ fn other_version(own: &[(Node, Node)], base: &[(Node, Node)]) -> Option<Finding>
 }
 
 /// The mapping's own key goes before the base's; groups are merged key by key.
-fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape) {
+fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape, findings: &mut Vec<Finding>) {
     for (key, value) in base {
         // An unknown key is one in each file.
         let known = key.text().and_then(|name| shape.key(name));
@@ -315,10 +322,17 @@ fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape) {
         match same {
             None => own.push((key, value)),
             Some((_, own)) => {
-                if let (Some(Kind::Group(inner)), Content::Mapping(own), Content::Mapping(base)) =
-                    (known.map(|key| key.kind), &mut own.content, value.content)
-                {
-                    merge(own, base, inner);
+                let Some(Kind::Group(inner)) = known.map(|key| key.kind) else { continue };
+                match (&mut own.content, value.content) {
+                    (Content::Mapping(own), Content::Mapping(base)) => merge(own, base, inner, findings),
+                    (_, Content::Mapping(_) | Content::Null) => {}
+                    (_, Content::Scalar { .. } | Content::Sequence(_)) => {
+                        let message = format!("`{}` must be a group of keys in the base, too", inner.path);
+                        findings.push(
+                            Finding::error(Code::NotAGroup, &value.span, message)
+                                .hint("write its keys below it, indented, each as `key: value`"),
+                        );
+                    }
                 }
             }
         }

@@ -138,14 +138,14 @@ pub(super) struct Secrets<'m> {
     /// The mapping's folder, then its base's, if that is another.
     folders: &'m [PathBuf],
     environment: &'m dyn Fn(&str) -> Option<String>,
-    /// Read when the first variable is not in the environment.
-    dotenv: Option<Result<HashMap<String, SecretString>, Fault>>,
+    /// The `.env` of the folders, each read when a variable is not found before it.
+    dotenvs: Vec<Result<HashMap<String, SecretString>, Fault>>,
     values: HashMap<Reference, Result<SecretString, Fault>>,
 }
 
 impl<'m> Secrets<'m> {
     pub(super) fn new(folders: &'m [PathBuf], environment: &'m dyn Fn(&str) -> Option<String>) -> Self {
-        Self { folders, environment, dotenv: None, values: HashMap::new() }
+        Self { folders, environment, dotenvs: Vec::new(), values: HashMap::new() }
     }
 
     /// The secret's text.
@@ -205,29 +205,25 @@ impl<'m> Secrets<'m> {
             return Ok(value.into());
         }
         let paths: Vec<PathBuf> = self.folders.iter().map(|folder| folder.join(".env")).collect();
-        match self.dotenv.get_or_insert_with(|| dotenv_of(&paths)) {
-            Ok(variables) => variables.get(name).cloned().ok_or_else(|| {
-                let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
-                Fault::new(
-                    format!("the secret `${{{name}}}` is not set"),
-                    format!(
-                        "set the environment variable `{name}`, or write a line `{name}=…` into {}",
-                        paths.join(" or ")
-                    ),
-                )
-            }),
-            Err(fault) => Err(fault.clone()),
+        for (index, path) in paths.iter().enumerate() {
+            if self.dotenvs.len() == index {
+                self.dotenvs.push(dotenv::read(path));
+            }
+            match &self.dotenvs[index] {
+                Ok(variables) => {
+                    if let Some(value) = variables.get(name) {
+                        return Ok(value.clone());
+                    }
+                }
+                Err(fault) => return Err(fault.clone()),
+            }
         }
+        let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        Err(Fault::new(
+            format!("the secret `${{{name}}}` is not set"),
+            format!("set the environment variable `{name}`, or write a line `{name}=…` into {}", paths.join(" or ")),
+        ))
     }
-}
-
-/// The variables of these files; the first that has one goes before the others.
-fn dotenv_of(paths: &[PathBuf]) -> Result<HashMap<String, SecretString>, Fault> {
-    let mut variables = HashMap::new();
-    for path in paths.iter().rev() {
-        variables.extend(dotenv::read(path)?);
-    }
-    Ok(variables)
 }
 
 /// A text whose `${file:PATH}` start from a folder; `None` if nothing changes.

@@ -398,8 +398,9 @@ fn problem_lines(problems: &[&Problem], noun: &str) -> String {
     let mut text = counted(problems.len() as u64, noun);
     for problem in problems {
         let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let file = if problem.is_in_base() { format!("{}, ", problem.file().display()) } else { String::new() };
         // Writing into a string cannot fail.
-        let _ = write!(text, "\nline {}: {}{hint}", problem.line(), problem.message);
+        let _ = write!(text, "\n{file}line {}: {}{hint}", problem.line(), problem.message);
     }
     text
 }

@@ -99,6 +99,8 @@ impl Checker<'_> {
                 at = include;
             }
             hint = format!("neither this file nor `{}` has it: {hint}", self.files.base_name());
+        } else if shape.path.is_empty() && self.files.is_named_as_base() {
+            hint = "a file that begins with `_` is a base: check a mapping that includes it instead".into();
         }
         let message = format!("`{}` is missing", shape.path_of(key.name));
         self.report(Finding::error(Code::MissingKey, at, message).hint(hint));
