@@ -59,6 +59,7 @@ pub(super) fn check(root: &Node, document: &Document<'_>) -> (Option<Checked>, V
     let mut checker = Checker {
         text: &document.text,
         files: &document.files,
+        lacks_base: !document.files.is_whole,
         findings: Vec::new(),
         references: Vec::new(),
         engine: None,
@@ -72,6 +73,8 @@ struct Checker<'t> {
     text: &'t str,
     /// Which file a place lies in.
     files: &'t Files,
+    /// Whether the base's keys are not known, so that nobody can tell what is missing.
+    lacks_base: bool,
     findings: Vec<Finding>,
     references: Vec<(Reference, Part, Range<usize>)>,
     /// The source's engine, once its address is understood.
@@ -176,7 +179,11 @@ impl Checker<'_> {
         } else {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let message = format!("the file's name gives `{name}`, which is no name for a mapping");
-            let hint = "rename the file, or add a line such as `name: example-college`";
+            let hint = if self.files.is_named_as_base() {
+                BASE_ALONE
+            } else {
+                "rename the file, or add a line such as `name: example-college`"
+            };
             (name, Finding::error(Code::Name, start, message).hint(hint))
         };
         let is_fit = name.len() <= 64
@@ -459,6 +466,8 @@ impl Checker<'_> {
         Some(Proxy::Url(text.to_owned().into()))
     }
 }
+
+const BASE_ALONE: &str = "a file that begins with `_` is a base: check a mapping that includes it instead";
 
 const NAME_RULE: &str = "use letters, digits, `-`, `_` and `.`, starting with a letter or digit, at most 64";
 

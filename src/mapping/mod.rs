@@ -4,6 +4,8 @@
 //! once, each with its place ([`MappingError`]). References to secrets (`${NAME}`, `${file:PATH}`) stay as they are
 //! until [`Mapping::resolve`], so any character in a secret is safe.
 //!
+//! A mapping may include one base with what others share: the two are read as one document, whose places know their file.
+//!
 //! The format itself is data ([`keys`]), of which [`schema`] makes a JSON Schema. A new mapping is one of [`shipped`], or made
 //! from a look at the database ([`propose`]).
 

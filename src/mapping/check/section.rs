@@ -77,6 +77,7 @@ impl Checker<'_> {
             }
             fields.push(Field { key, key_span: key_node.span.clone(), node: value, path });
         }
+        self.lacks_base |= shape.path.is_empty() && meant.contains(&"include");
         for key in shape.keys.iter().filter(|key| key.required) {
             let is_written = entries.iter().any(|(written, _)| written.text() == Some(key.name));
             if !is_written && !meant.contains(&key.name) {
@@ -87,20 +88,20 @@ impl Checker<'_> {
     }
 
     fn missing_key(&mut self, shape: &'static Shape, key: &Key, at: &Range<usize>) {
+        if self.lacks_base && !shape.path.contains("[]") {
+            return;
+        }
         let mut hint = format!("add `{}`: {}", key.name, key.about);
         let mut at = at;
         // An item of a list stands whole in one file.
         if let Some(include) = self.files.include.as_ref().filter(|_| !shape.path.contains("[]")) {
-            if !self.files.is_whole {
-                return;
-            }
             // The base may be right for others: it is this mapping that lacks something.
             if shape.path.is_empty() || self.files.is_base(at.start) {
                 at = include;
             }
             hint = format!("neither this file nor `{}` has it: {hint}", self.files.base_name());
         } else if shape.path.is_empty() && self.files.is_named_as_base() {
-            hint = "a file that begins with `_` is a base: check a mapping that includes it instead".into();
+            hint = super::BASE_ALONE.into();
         }
         let message = format!("`{}` is missing", shape.path_of(key.name));
         self.report(Finding::error(Code::MissingKey, at, message).hint(hint));
