@@ -45,6 +45,20 @@ impl ExitCode {
             Self::Interrupted => 130,
         }
     }
+
+    /// What programs read in its place, in JSON and in the system's log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Rejections => "rejections",
+            Self::Usage => "usage",
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Stopped => "stopped",
+            Self::State => "state",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::mapping::duration;
+use crate::ops::rotation::{Rotation, parse_size};
+use crate::ops::system_log::Place;
 
 /// Read patrons from a school's SIS database and push them to Concord Infiniti.
 ///
@@ -47,6 +49,16 @@ pub(super) struct GlobalArgs {
     /// Also log to this file. A new file is begun every day (UTC) and at 10 MiB; seven old ones are kept.
     #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub(super) log_file: Option<PathBuf>,
+    /// So many old log files are kept, at most 1000 [default: 7].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(Rotation::OLD_FILES_MOST)), global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub(super) log_keep: Option<u32>,
+    /// Begin a new log file when it would get larger than this, from 64KiB to 1GiB [default: 10MiB].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub(super) log_max_size: Option<u64>,
+    /// Where a push notes its outcome: `auto`, the system's log (journald, the Event Log of Windows) unless at a terminal;
+    /// `off`, nowhere; or the path of a socket that understands journald's protocol.
+    #[arg(long, value_name = "WHERE", env = "SISPUSH_SYSTEM_LOG", default_value = "auto", global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub(super) system_log: Place,
     /// When to use colours; the environment variable `NO_COLOR` turns them off too.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColourArg::Auto, global = true, help_heading = GLOBAL)]
     pub(super) color: ColourArg,

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod init;
 mod man;
+mod note;
 mod output;
 mod own;
 mod preview;
@@ -30,6 +31,8 @@ use output::Output;
 use crate::error::{Error, ExitCode};
 use crate::ops;
 use crate::ops::logging::{self, LogFormat, LogOptions};
+use crate::ops::rotation::Rotation;
+use crate::ops::system_log;
 use crate::sync::Interrupt;
 
 /// Runs a command to its exit code. Everything it has to say is said when it returns.
@@ -63,9 +66,17 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Push(args) => {
             let is_verbose = cli.global.verbose > 0;
-            until_interrupted_with(args.plan.jobs.into(), |interrupt| {
+            // A rehearsal, or the demo, is no push that anybody waits for.
+            if !args.dry_run {
+                system_log::start(cli.global.system_log);
+            }
+            let result = until_interrupted_with(args.plan.jobs.into(), |interrupt| {
                 push::run(args, is_verbose, interrupt, output.clone())
-            })
+            });
+            if let Err(error) = &result {
+                note::failed(error);
+            }
+            result
         }
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
@@ -83,6 +94,17 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn start_logging(cli: &Cli) -> Result<(), Error> {
+    let of_the_file =
+        [("--log-keep", cli.global.log_keep.is_some()), ("--log-max-size", cli.global.log_max_size.is_some())];
+    if cli.global.log_file.is_none()
+        && let Some((option, _)) = of_the_file.iter().find(|(_, is_given)| *is_given)
+    {
+        return Err(Error::Usage {
+            message: format!("`{option}` is about a log file, and none is named"),
+            hint: Some("add `--log-file FILE`".into()),
+        });
+    }
+    let usual = Rotation::default();
     let options = LogOptions {
         verbosity: cli.global.verbose,
         format: match cli.global.log_format {
@@ -91,6 +113,10 @@ fn start_logging(cli: &Cli) -> Result<(), Error> {
         },
         quiet: false,
         file: cli.global.log_file.clone(),
+        rotation: Rotation {
+            bytes_max: cli.global.log_max_size.unwrap_or(usual.bytes_max),
+            old_files: cli.global.log_keep.unwrap_or(usual.old_files),
+        },
         colour: output::stderr_has_colour(),
     };
     logging::start(&options).map_err(|source| Error::File {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::args::{FormatArg, PlanArgs, PushArgs, RenamesArg};
+use super::note;
 use super::output::{self, Output};
 use super::state::location;
 use crate::error::{Error, ExitCode};
@@ -139,6 +140,7 @@ pub(super) async fn run(
     if let Err(error) = printed {
         output.failure(&error);
     }
+    note::all(&all, worst);
     Ok(worst)
 }
 

@@ -2,6 +2,10 @@
 //!
 //! What the program depends on is heard from `warn` up, but for the database drivers, which are silenced: they log
 //! statements and the server's messages, and both may hold values of pupils. Their errors reach us as results anyway.
+//!
+//! Every line of the file, and every line of JSON, has the run's id, so that the lines of one night are found in the file of
+//! a week or in a collector of many machines; lines for the person who looks on do without. The span `push` has the
+//! mapping's name: schools may be pushed at the same time.
 
 use std::fmt;
 use std::io;
@@ -14,14 +18,15 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{DynFilterFn, LevelFilter, Targets};
-use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, Format, FormatEvent, FormatFields, Json, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::{Filter, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::rotation::{RotatingFile, Rotation};
+use super::{RunId, run_id};
 
 /// Modules that may log values of rows, or SQL that holds them (`sqlx` stands for all crates that begin with it), and one
 /// that says an untrusted certificate in its own words before we say it in ours.
@@ -38,6 +43,8 @@ pub struct LogOptions {
     pub format: LogFormat,
     /// A file to append to, which rotates ([`Rotation`]); it holds information and worse at least.
     pub file: Option<PathBuf>,
+    /// When that file is set aside, and how many are kept.
+    pub rotation: Rotation,
     /// Whether stderr shows colours. The file never has any.
     pub colour: bool,
 }
@@ -48,8 +55,8 @@ pub enum LogFormat {
     /// For people: `warning: student without a barcode extract=students`. On stderr, times appear from verbosity 1 on.
     #[default]
     Text,
-    /// For machines: a JSON object a line with `timestamp` (UTC, RFC 3339), `level`, `message`, `target` and the
-    /// line's own fields; `span` holds the fields of what it is a part of.
+    /// For machines: a JSON object a line with `timestamp` (UTC, RFC 3339), `level`, `message`, the line's own fields,
+    /// `target`, `run`, and the fields of what it is a part of, such as `mapping`.
     Json,
 }
 
@@ -59,14 +66,20 @@ pub enum LogFormat {
 /// The file cannot be opened.
 pub fn start(options: &LogOptions) -> io::Result<()> {
     let file = match &options.file {
-        Some(path) => Some(Mutex::new(RotatingFile::open(path, Rotation::default(), Timestamp::now)?)),
+        Some(path) => Some(Mutex::new(RotatingFile::open(path, options.rotation, Timestamp::now)?)),
         None => None,
     };
-    subscriber(options, io::stderr, file, Timestamp::now).try_init().map_err(io::Error::other)
+    subscriber(options, io::stderr, file, Timestamp::now, run_id()).try_init().map_err(io::Error::other)
 }
 
 /// The whole set-up but for its being global, with writers and clock as parameters for the tests.
-fn subscriber<E, F>(options: &LogOptions, stderr: E, file: Option<F>, clock: fn() -> Timestamp) -> impl Subscriber
+fn subscriber<E, F>(
+    options: &LogOptions,
+    stderr: E,
+    file: Option<F>,
+    clock: fn() -> Timestamp,
+    run: RunId,
+) -> impl Subscriber
 where
     E: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
     F: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
@@ -80,10 +93,21 @@ where
     let on_stderr = if options.quiet { LevelFilter::ERROR } else { asked };
     let in_file = asked.max(LevelFilter::INFO);
     // A warning that a person sees at once needs no time; a log to be read later does.
-    let stderr_time = (options.verbosity > 0).then_some(Clock(clock));
-    let stderr = layer(options.format, stderr_time, clock, stderr, options.colour).with_filter(filter(on_stderr));
-    let file =
-        file.map(|file| layer(options.format, Some(Clock(clock)), clock, file, false).with_filter(filter(in_file)));
+    let time = (options.verbosity > 0).then_some(Clock(clock));
+    let stderr = match options.format {
+        LogFormat::Text => {
+            text_layer(Text { time, run: None }, stderr, StderrFields(DefaultFields::new()), options.colour)
+        }
+        LogFormat::Json => json_layer(Clock(clock), run, stderr),
+    };
+    let file = file.map(|file| match options.format {
+        LogFormat::Text => {
+            text_layer(Text { time: Some(Clock(clock)), run: Some(run) }, file, DefaultFields::new(), false)
+        }
+        LogFormat::Json => json_layer(Clock(clock), run, file),
+    });
+    let stderr = stderr.with_filter(filter(on_stderr));
+    let file = file.map(|file| file.with_filter(filter(in_file)));
     tracing_subscriber::registry().with(stderr).with(file)
 }
 
@@ -100,36 +124,59 @@ fn filter<S: Subscriber>(level: LevelFilter) -> impl Filter<S> {
         .with_max_level_hint(level)
 }
 
-fn layer<S, W>(
-    format: LogFormat,
-    time: Option<Clock>,
-    clock: fn() -> Timestamp,
-    writer: W,
-    colour: bool,
-) -> Box<dyn Layer<S> + Send + Sync>
+fn text_layer<S, W, N>(text: Text, writer: W, fields: N, colour: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    N: for<'writer> FormatFields<'writer> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
+    layer.event_format(text).fmt_fields(fields).boxed()
+}
+
+fn json_layer<S, W>(time: Clock, run: RunId, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
-    match format {
-        LogFormat::Text if colour => {
-            layer.fmt_fields(ColouredFields(DefaultFields::new())).event_format(Text { time }).boxed()
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(false).json().flatten_event(true);
+    let layer = layer.with_current_span(false).with_span_list(false).with_timer(time);
+    layer.map_event_format(|event| JsonLine { event, run }).boxed()
+}
+
+/// A line for machines: the event's own object, with the run and the fields of its spans at the end.
+struct JsonLine {
+    event: Format<Json, Clock>,
+    run: RunId,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut line = String::new();
+        self.event.format_event(context, Writer::new(&mut line), event)?;
+        let open = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
+        write!(writer, "{open},\"run\":\"{}\"", self.run)?;
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
+            // Formatted as an object of their own by the layer's `JsonFields`.
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
+                && let Some(fields) = fields.strip_prefix('{').and_then(|fields| fields.strip_suffix('}'))
+                && !fields.is_empty()
+            {
+                write!(writer, ",{fields}")?;
+            }
         }
-        LogFormat::Text => layer.event_format(Text { time }).boxed(),
-        LogFormat::Json => layer
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_timer(Clock(clock))
-            .boxed(),
+        writeln!(writer, "}}")
     }
 }
 
-/// A line for people: the time if wanted, the level as a word, where it happened, and what.
+/// A line for people: the time if wanted, the level as a word, the run if wanted, where it happened, and what.
 struct Text {
     time: Option<Clock>,
+    run: Option<RunId>,
 }
 
 impl<S, N> FormatEvent<S, N> for Text
@@ -151,7 +198,10 @@ where
         };
         let style = if writer.has_ansi_escapes() { colour.on_default().bold() } else { Style::new() };
         write!(writer, "{style}{word}{style:#}: ")?;
-        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root) {
+        if let Some(run) = self.run {
+            write!(writer, "run={run}: ")?;
+        }
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                 && !fields.is_empty()
             {
@@ -163,11 +213,11 @@ where
     }
 }
 
-/// The fields of a span are formatted once for each type of formatter and kept: were coloured and plain lines of one
-/// type, colours would reach the file.
-struct ColouredFields(DefaultFields);
+/// The fields of a span are formatted once for each type of formatter and kept: were the lines of stderr and of the file of
+/// one type, colours would reach the file, and a field that is known later would stand there twice.
+struct StderrFields(DefaultFields);
 
-impl<'writer> FormatFields<'writer> for ColouredFields {
+impl<'writer> FormatFields<'writer> for StderrFields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
         self.0.format_fields(writer, fields)
     }
@@ -212,11 +262,16 @@ mod tests {
         "2026-11-23T02:30:00.125Z".parse().unwrap()
     }
 
+    fn run() -> RunId {
+        RunId::new(clock(), 0x12345)
+    }
+
     /// What a run that logs at every level, as do its dependencies, leaves on stderr and in the file.
     fn check(options: &LogOptions, stderr: &str, file: &str) {
         let (on_stderr, in_file) = (Memory::default(), Memory::default());
         let (stderr_writer, file_writer) = (on_stderr.clone(), in_file.clone());
-        let subscriber = subscriber(options, move || stderr_writer.clone(), Some(move || file_writer.clone()), clock);
+        let subscriber =
+            subscriber(options, move || stderr_writer.clone(), Some(move || file_writer.clone()), clock, run());
         tracing::subscriber::with_default(subscriber, || {
             let unwanted = tracing::debug_span!(target: "sqlx::query", "a question that nothing follows");
             tracing::dispatcher::get_default(|dispatch| dispatch.enabled(unwanted.metadata().unwrap()));
@@ -226,7 +281,8 @@ mod tests {
             tracing::warn!(target: "sqlx_postgres::notice", "row of Nguyen");
             tracing::warn!(target: "rustls::conn", "certificate expired");
             tracing::info!(target: "hyper::client", "connected");
-            let span = tracing::error_span!(target: "sispush::sync", "push", mapping = "demo");
+            let span = tracing::error_span!(target: "sispush::sync", "push", mapping = tracing::field::Empty);
+            span.record("mapping", tracing::field::display("demo"));
             let _inside = span.enter();
             tracing::warn!(target: "sispush::mapping", extract = "students", "{} without a barcode", 12);
             tracing::info!(target: "sispush::source", rows = 300, "extract read");
@@ -237,10 +293,10 @@ mod tests {
     }
 
     const FILE: &str = "\
-2026-11-23T02:30:00.125Z error: batch refused batch=2
-2026-11-23T02:30:00.125Z warning: certificate expired
-2026-11-23T02:30:00.125Z warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
-2026-11-23T02:30:00.125Z info: mapping=\"demo\": extract read rows=300
+2026-11-23T02:30:00.125Z error: run=1a2063d24bd12345: batch refused batch=2
+2026-11-23T02:30:00.125Z warning: run=1a2063d24bd12345: certificate expired
+2026-11-23T02:30:00.125Z warning: run=1a2063d24bd12345: mapping=demo: 12 without a barcode extract=\"students\"
+2026-11-23T02:30:00.125Z info: run=1a2063d24bd12345: mapping=demo: extract read rows=300
 ";
 
     #[test]
@@ -248,7 +304,7 @@ mod tests {
         let stderr = "\
 error: batch refused batch=2
 warning: certificate expired
-warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
+warning: mapping=demo: 12 without a barcode extract=\"students\"
 ";
         check(&LogOptions::default(), stderr, FILE);
     }
@@ -261,10 +317,13 @@ warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
 
     #[test]
     fn verbose_is_about_our_own_modules_only() {
-        check(&LogOptions { verbosity: 1, ..LogOptions::default() }, FILE, FILE);
-        let detailed = format!("{FILE}2026-11-23T02:30:00.125Z debug: mapping=\"demo\": transaction rolled back\n");
-        check(&LogOptions { verbosity: 2, ..LogOptions::default() }, &detailed, &detailed);
-        check(&LogOptions { verbosity: 9, ..LogOptions::default() }, &detailed, &detailed);
+        // A person who looks on sees one run only.
+        let stderr = |file: &str| file.replace("run=1a2063d24bd12345: ", "");
+        check(&LogOptions { verbosity: 1, ..LogOptions::default() }, &stderr(FILE), FILE);
+        let last = "2026-11-23T02:30:00.125Z debug: run=1a2063d24bd12345: mapping=demo: transaction rolled back\n";
+        let detailed = format!("{FILE}{last}");
+        check(&LogOptions { verbosity: 2, ..LogOptions::default() }, &stderr(&detailed), &detailed);
+        check(&LogOptions { verbosity: 9, ..LogOptions::default() }, &stderr(&detailed), &detailed);
     }
 
     #[test]
@@ -275,11 +334,11 @@ warning: mapping=\"demo\": 12 without a barcode extract=\"students\"
 
     #[test]
     fn json_is_an_object_a_line() {
-        let stderr = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"ERROR","message":"batch refused","batch":2,"target":"sispush::sync"}
-{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"certificate expired","target":"rustls::conn"}
-{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"12 without a barcode","extract":"students","target":"sispush::mapping","span":{"mapping":"demo","name":"push"}}
+        let stderr = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"ERROR","message":"batch refused","batch":2,"target":"sispush::sync","run":"1a2063d24bd12345"}
+{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"certificate expired","target":"rustls::conn","run":"1a2063d24bd12345"}
+{"timestamp":"2026-11-23T02:30:00.125Z","level":"WARN","message":"12 without a barcode","extract":"students","target":"sispush::mapping","run":"1a2063d24bd12345","mapping":"demo"}
 "#;
-        let info = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"INFO","message":"extract read","rows":300,"target":"sispush::source","span":{"mapping":"demo","name":"push"}}
+        let info = r#"{"timestamp":"2026-11-23T02:30:00.125Z","level":"INFO","message":"extract read","rows":300,"target":"sispush::source","run":"1a2063d24bd12345","mapping":"demo"}
 "#;
         let options = LogOptions { format: LogFormat::Json, ..LogOptions::default() };
         check(&options, stderr, &format!("{stderr}{info}"));

@@ -4,6 +4,10 @@
 pub mod doctor;
 pub mod logging;
 pub mod rotation;
+mod run_id;
+pub mod system_log;
+
+pub use run_id::{RunId, run_id};
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};

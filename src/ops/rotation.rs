@@ -18,11 +18,54 @@ pub struct Rotation {
     pub old_files: u32,
 }
 
+impl Rotation {
+    /// So small a file may be asked for, in bytes: every run fits into one, and a file for each line helps nobody.
+    pub const BYTES_LEAST: u64 = 64 * 1024;
+    /// So large, in bytes: what an editor still opens.
+    pub const BYTES_MOST: u64 = 1024 * 1024 * 1024;
+    /// So many old files may be asked for. Each is renamed whenever one is set aside.
+    pub const OLD_FILES_MOST: u32 = 1000;
+}
+
 impl Default for Rotation {
     /// 10 MiB, and seven old files: a week of a nightly job.
     fn default() -> Self {
         Self { bytes_max: 10 * 1024 * 1024, old_files: 7 }
     }
+}
+
+/// A size as it is typed is no size, or no sensible one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SizeError {
+    /// It is written in another way.
+    #[error("a size is written like `512KiB`, `10MiB` or `1GiB`")]
+    Syntax,
+    /// It is smaller or larger than a file may be asked to be.
+    #[error("a size is at least `64KiB` and at most `1GiB`")]
+    Bounds,
+}
+
+/// Reads the size of a file, in bytes: a whole number of `KiB`, `MiB` or `GiB` (1024, 1024², 1024³ bytes), in any case.
+///
+/// # Errors
+/// If it is written in another way, or outside of [`Rotation::BYTES_LEAST`] and [`Rotation::BYTES_MOST`].
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    let text = text.trim().to_ascii_lowercase();
+    let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or(SizeError::Syntax)?;
+    let (digits, unit) = text.split_at(unit);
+    let power = match unit.trim_start() {
+        "kib" => 1,
+        "mib" => 2,
+        "gib" => 3,
+        _ => return Err(SizeError::Syntax),
+    };
+    if digits.is_empty() {
+        return Err(SizeError::Syntax);
+    }
+    // So many digits that they are no number are too many bytes.
+    let bytes = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(1024_u64.pow(power)));
+    let bounds = Rotation::BYTES_LEAST..=Rotation::BYTES_MOST;
+    bytes.filter(|bytes| bounds.contains(bytes)).ok_or(SizeError::Bounds)
 }
 
 /// A file that rotates. Each call of `write` is one whole line.
@@ -118,6 +161,12 @@ impl RotatingFile {
         }
         if self.rotation.old_files == 0 {
             drop(std::fs::remove_file(self.old(0)));
+        }
+        // Those of a time when more were kept. The first that is not there, or cannot go, ends it: what is numbered further
+        // on may be somebody else's.
+        let mut beyond = self.rotation.old_files + 1;
+        while std::fs::remove_file(self.old(beyond)).is_ok() {
+            beyond += 1;
         }
     }
 
@@ -270,6 +319,41 @@ mod tests {
             log.file.write_all(line.as_bytes()).unwrap();
         }
         log.check(&[("run.log", "d\n"), ("run.log.1", "c\n"), ("run.log.2", "b\n")]);
+    }
+
+    #[test]
+    fn files_of_a_time_when_more_were_kept_go() {
+        let mut log = Log::new(1, 4);
+        for line in ["a\n", "b\n", "c\n", "d\n", "e\n"] {
+            log.file.write_all(line.as_bytes()).unwrap();
+        }
+        std::fs::write(log.folder.path().join("run.log.2026"), "of somebody else").unwrap();
+        log.file.rotation.old_files = 1;
+        log.file.write_all(b"f\n").unwrap();
+        log.check(&[("run.log", "f\n"), ("run.log.1", "e\n"), ("run.log.2026", "of somebody else")]);
+    }
+
+    #[test]
+    fn sizes_are_read_as_they_are_typed() {
+        for (text, size) in [
+            ("64KiB", Ok(65_536)),
+            ("10MiB", Ok(10_485_760)),
+            ("10 mib", Ok(10_485_760)),
+            ("1GiB", Ok(1_073_741_824)),
+            ("63KiB", Err(SizeError::Bounds)),
+            ("0MiB", Err(SizeError::Bounds)),
+            ("1025MiB", Err(SizeError::Bounds)),
+            ("99999999999999999999KiB", Err(SizeError::Bounds)),
+            ("18014398509481984KiB", Err(SizeError::Bounds)),
+            ("10485760", Err(SizeError::Syntax)),
+            ("10MB", Err(SizeError::Syntax)),
+            ("1.5MiB", Err(SizeError::Syntax)),
+            ("-1MiB", Err(SizeError::Syntax)),
+            ("MiB", Err(SizeError::Syntax)),
+            ("", Err(SizeError::Syntax)),
+        ] {
+            assert_eq!(parse_size(text), size, "{text}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn high_water(status: &Path) -> Option<u64> {
 /// The program itself.
 pub(crate) fn sispush(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sispush"));
-    command.args(arguments);
+    command.args(arguments).env("SISPUSH_SYSTEM_LOG", "off");
     command
 }
 

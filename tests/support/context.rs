@@ -149,6 +149,8 @@ users:
             command.env("SystemRoot", root);
         }
         command.env("HOME", self.folder.path()).env("TZ", "UTC");
+        // A test has no place in the log of this machine.
+        command.env("SISPUSH_SYSTEM_LOG", "off");
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::expect;
 use super::plan::stop_text;
-use super::result::outcome_word;
 use super::{Output, write_failed};
 use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
@@ -81,7 +80,7 @@ pub(in crate::cli) fn pushed_object(pushed: &Pushed, dry_run: bool) -> Value {
         "file": pushed.path,
         "name": pushed.name,
         "exit_code": pushed.exit_code().number(),
-        "outcome": outcome_word(pushed.exit_code()),
+        "outcome": pushed.exit_code().word(),
     });
     let more = match &pushed.result {
         Ok(Done::Planned(planned)) => planned_fields(planned, dry_run),

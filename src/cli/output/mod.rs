@@ -15,7 +15,7 @@ mod state;
 
 pub(super) use init::{Question, Remark, some_of};
 pub(super) use json::pushed_object;
-pub(super) use result::outcome;
+pub(super) use result::{outcome, outcome_with_causes};
 
 use std::collections::HashSet;
 use std::fmt::Display;

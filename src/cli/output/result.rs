@@ -153,6 +153,18 @@ fn already_text(earlier: &Earlier) -> String {
     format!("pushed already, at {}{host} with exit code {}", earlier.started_at, earlier.exit_code)
 }
 
+/// What came of a push in one line, for those who see nothing else: counts, and why it failed.
+pub(in crate::cli) fn outcome_with_causes(pushed: &Pushed) -> String {
+    match (&pushed.result, pushed.why()) {
+        (Err(Error::Mapping(_)), _) | (_, None) => outcome(pushed),
+        (Ok(Done::Planned(planned)), Some(why)) => match &planned.report {
+            Some(report) => format!("{}; {why}", counts(planned, report)),
+            None => why,
+        },
+        (_, Some(why)) => why,
+    }
+}
+
 /// What came of a push, in a few words.
 pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
     let planned = match &pushed.result {
@@ -169,13 +181,7 @@ pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
         None => format!("would send {}", counted(plan.rows_to_send(), "row")),
         Some(Report { error: Some(error), .. }) => error.to_string(),
         Some(Report { state_error: Some(error), .. }) => error.to_string(),
-        Some(report) => format!(
-            "{} accepted, {} refused, {} rejected, {} unchanged",
-            number(report.accepted),
-            number(report.failed.len() as u64),
-            number(plan.patrons.rejections.len() as u64),
-            number(plan.unchanged)
-        ),
+        Some(report) => counts(planned, report),
     }
 }
 
@@ -191,6 +197,16 @@ fn mapping_text(error: &MappingError) -> String {
 
 fn counted_more(count: u64) -> String {
     format!("{} more problem{}", number(count), if count == 1 { "" } else { "s" })
+}
+
+fn counts(planned: &Planned, report: &Report) -> String {
+    format!(
+        "{} accepted, {} refused, {} rejected, {} unchanged",
+        number(report.accepted),
+        number(report.failed.len() as u64),
+        number(planned.plan.patrons.rejections.len() as u64),
+        number(planned.plan.unchanged)
+    )
 }
 
 pub(super) fn hold_text(hold: &Hold) -> String {
@@ -336,18 +352,4 @@ fn warning_text(patrons: &Patrons, warning: &Warning) -> String {
         names.push_str(", …");
     }
     format!("{what} ({names})")
-}
-
-/// The exit code in a word.
-pub(super) fn outcome_word(code: ExitCode) -> &'static str {
-    match code {
-        ExitCode::Complete => "complete",
-        ExitCode::Rejections => "rejections",
-        ExitCode::Usage => "usage",
-        ExitCode::Source => "source",
-        ExitCode::Target => "target",
-        ExitCode::Stopped => "stopped",
-        ExitCode::State => "state",
-        ExitCode::Interrupted => "interrupted",
-    }
 }

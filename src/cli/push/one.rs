@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp, Zoned};
+use tracing::{Instrument as _, Span, field};
 
 use super::Task;
+use crate::cli::note;
 use crate::cli::output::Output;
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::Target;
@@ -87,7 +89,7 @@ impl Pushed {
     }
 
     /// The error with its causes, for the log; nothing if there was none.
-    fn why(&self) -> Option<String> {
+    pub(in crate::cli) fn why(&self) -> Option<String> {
         let error: &dyn std::error::Error = match &self.result {
             Err(error) => error,
             Ok(Done::Held(_) | Done::Already(_)) => return None,
@@ -121,23 +123,23 @@ pub(in crate::cli) async fn push(path: &Path, task: &Task, output: &mut Output) 
         result: Err(Error::Interrupted),
         notices: BTreeMap::new(),
     };
-    let result = attempt(&mut pushed, task, output).await;
+    // Its lines are told from those of other mappings by the name, which `attempt` notes in it.
+    let span = tracing::error_span!("push", mapping = field::Empty);
+    let result = attempt(&mut pushed, task, output).instrument(span.clone()).await;
     pushed.result = result;
-    // For the log's reader; whoever looks at stderr reads the same in better words.
-    tracing::info!(mapping = pushed.name, exit_code = pushed.exit_code().number(), why = pushed.why(), "push ended");
+    span.in_scope(|| note::mapping(&pushed));
     pushed
 }
 
 /// A push that came to nothing, since it was given up: written into the history, if the mapping has one.
 pub(super) async fn given_up(path: &Path, task: &Task, started_at: Timestamp, error: Error) -> Pushed {
-    tracing::info!(mapping = %path.display(), %error, "push given up");
     let mut pushed =
         Pushed { path: path.to_owned(), name: None, started_at, result: Err(error), notices: BTreeMap::new() };
-    let Ok(mut mapping) = Mapping::load(path) else { return pushed };
-    pushed.name = Some(mapping.name.clone());
-    if let Err(error) = &pushed.result {
+    if let (Ok(mut mapping), Err(error)) = (Mapping::load(path), &pushed.result) {
+        pushed.name = Some(mapping.name.clone());
         pushed.notices = record_failure(&mut mapping, task, started_at, error).await;
     }
+    note::mapping(&pushed);
     pushed
 }
 
@@ -145,6 +147,7 @@ async fn attempt(pushed: &mut Pushed, task: &Task, output: &mut Output) -> Resul
     let started_at = pushed.started_at;
     let mut mapping = Mapping::load(&pushed.path)?;
     pushed.name = Some(mapping.name.clone());
+    Span::current().record("mapping", field::display(&mapping.name));
     output.mapping_warnings(&mapping)?;
     let today = Zoned::now().date();
     let hold = mapping.hold_on(today).cloned();
@@ -152,7 +155,7 @@ async fn attempt(pushed: &mut Pushed, task: &Task, output: &mut Output) -> Resul
         && !task.is_rehearsal
         && !task.despite_hold
     {
-        tracing::info!(mapping = mapping.name, until = %hold.until, reason = hold.reason, "on hold");
+        tracing::info!(until = %hold.until, reason = hold.reason, "on hold");
         return Ok(Done::Held(hold.clone()));
     }
     let ready = mapping.resolve(&Part::ALL).map_err(Error::from);
@@ -291,7 +294,7 @@ impl Job<'_> {
         }
         let progress = Arc::new(Progress::default());
         let shown = self.task.is_alone.then(|| output.progress(&progress));
-        tracing::info!(mapping = mapping.name, source = %mapping.source, "reading");
+        tracing::info!(source = %mapping.source, "reading");
         let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
         let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let planning = Instant::now();
