@@ -14,11 +14,14 @@ use crate::ops::system_log::Place;
 ///
 /// A YAML file, the mapping, says which SQL to run and which result column fills which of Infiniti's headers.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, disable_help_subcommand = true, after_long_help = EXIT_CODES)]
+#[command(version, disable_version_flag = true, max_term_width = 110, disable_help_subcommand = true, after_long_help = EXIT_CODES)]
 pub struct Cli {
-    /// The command to run.
+    /// The command to run; there must be one, unless the version is asked for.
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
+    /// Print the version; with `-v`, also what is built in.
+    #[arg(short = 'V', long)]
+    pub(super) version: bool,
     #[command(flatten)]
     pub(super) global: GlobalArgs,
 }

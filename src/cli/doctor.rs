@@ -81,7 +81,7 @@ fn write_bundle(
     collected: Vec<Collected>,
     output: &mut Output,
 ) -> Result<(), Error> {
-    let files = output.bundle_files(all, worst, &bundle::system(), collected);
+    let files = output.bundle_files(all, worst, collected);
     bundle::write(file, &files).map_err(|source| Error::File { action: "write", path: file.to_owned(), source })?;
     output.bundle_written(file, files.len())
 }

@@ -48,7 +48,16 @@ pub fn run(cli: Cli) -> ExitCode {
         tracing::error!(place, "a fault of sispush");
     }));
     let mut output = Output::new();
-    let result = start_logging(&cli).and_then(|()| match cli.command {
+    if cli.version {
+        let result = output.version(cli.global.verbose > 0);
+        return result.map_or_else(|error| output.failure(&error), |()| ExitCode::Complete);
+    }
+    let started = start_logging(&cli);
+    let Some(command) = cli.command else {
+        output.help(&mut Cli::command());
+        return ExitCode::Usage;
+    };
+    let result = started.and_then(|()| match command {
         Command::Init(args) => until_interrupted(|_| init::run(args, output.clone())),
         Command::Check(args) => check::run(&args, &mut output),
         Command::Doctor(args) => {

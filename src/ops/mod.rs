@@ -6,6 +6,7 @@ pub mod logging;
 pub mod rotation;
 mod run_id;
 pub mod system_log;
+pub mod version;
 
 pub use run_id::{RunId, run_id};
 

@@ -229,6 +229,10 @@ impl fmt::Display for Connection {
 }
 
 impl Engine {
+    /// All of them, whether or not this build has them.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::SqlServer, Self::Postgres, Self::MySql, Self::Sqlite, Self::Csv, Self::Odbc];
+
     /// The scheme of its URLs, as we write it.
     pub(crate) fn scheme(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{ERROR, HINT, Output, STRONG, WARNING, counted, json, number, seconds, write_failed};
+use super::{ERROR, HINT, Output, STRONG, WARNING, counted, json, number, seconds, version_text, write_failed};
 use crate::cli::args::FormatArg;
 use crate::cli::doctor::Examined;
 use crate::error::{Error, ExitCode, Hint, causes};
@@ -15,6 +15,7 @@ use crate::infiniti::client::Way;
 use crate::mapping::{MappingError, Origin, Problem, Severity};
 use crate::ops::doctor::bundle::Collected;
 use crate::ops::doctor::{CLOCK_MAX_S, DAYS_LEFT_MIN, Failure, Finding, Kind, Outcome, Part, Step, Trust};
+use crate::ops::version;
 use crate::sync::{ExtractError, missing_columns};
 use crate::tls::Certificate;
 
@@ -35,11 +36,12 @@ impl Output {
         &self,
         all: &[Examined],
         worst: ExitCode,
-        system: &str,
         collected: Vec<Collected>,
     ) -> Vec<(String, String)> {
-        let mut files =
-            vec![("README.txt".to_owned(), BUNDLE.to_owned()), ("versions.txt".to_owned(), versions(system))];
+        let mut files = vec![
+            ("README.txt".to_owned(), BUNDLE.to_owned()),
+            ("versions.txt".to_owned(), version_text(&version::facts())),
+        ];
         let mut folders: Vec<String> = Vec::new();
         for (examined, mut collected) in all.iter().zip(collected) {
             let stem =
@@ -119,16 +121,6 @@ Not in it: passwords, and pupils' data. Usernames of patrons that sispush knows 
 same number for the same patron within a folder; the values of expectations on a patron are masked; lines of the log
 that sispush did not write are left out. What sispush cannot know: names in the comments and queries of your mapping.
 ";
-
-fn versions(system: &str) -> String {
-    format!(
-        "sispush {}\nsystem {} {} {system}\nfeatures {}\n",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH,
-        if cfg!(feature = "odbc") { "odbc" } else { "none" },
-    )
-}
 
 /// The steps as on the screen, without colours.
 fn doctor_text(examined: &Examined) -> String {

@@ -29,6 +29,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, ExitCode, causes};
 use crate::mapping::{Mapping, MappingError, Problem, Severity};
+use crate::ops::version;
 use crate::sync::Progress;
 
 /// Where everything is printed.
@@ -54,6 +55,18 @@ impl Output {
     #[expect(clippy::unused_self, reason = "whoever prints shows that it holds the output")]
     fn notes(&mut self) -> impl Write + use<> {
         anstream::stderr()
+    }
+
+    /// The version, and what is built in if that is asked for.
+    pub(super) fn version(&mut self, is_verbose: bool) -> Result<(), Error> {
+        let facts = if is_verbose { version::facts() } else { Vec::new() };
+        write!(self.data(), "{}", version_text(&facts)).map_err(write_failed)
+    }
+
+    /// What there is to ask for, if nothing was.
+    pub(super) fn help(&mut self, command: &mut clap::Command) {
+        // What cannot be printed cannot be reported either: the exit code still tells.
+        let _unprintable = write!(self.notes(), "{}", command.render_help().ansi());
     }
 
     /// Prints an error with its causes and its hint; returns its exit code.
@@ -217,6 +230,12 @@ impl<W: Write> Write for UntilGone<W> {
             result => result,
         }
     }
+}
+
+/// `sispush 0.1.0`, and a line for each fact.
+fn version_text(facts: &[(&str, String)]) -> String {
+    let facts = facts.iter().map(|(name, value)| format!("{name:<9}{value}\n"));
+    std::iter::once(format!("sispush {}\n", version::VERSION)).chain(facts).collect()
 }
 
 /// Whether errors are printed in colour.

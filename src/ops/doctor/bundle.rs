@@ -210,13 +210,6 @@ pub fn write(path: &Path, files: &[(String, String)]) -> io::Result<()> {
     ops::write_private(path, |out| out.write_all(&bytes))
 }
 
-/// The operating system with its version, in its own words; blank where it has no such file, as outside of Linux.
-pub fn system() -> String {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
-    name.trim_matches('"').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
