@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -312,6 +313,34 @@ fn school(lines: &str) -> (TdsServer, TestContext) {
     let password = tds::PASSWORD.replace('"', "\\\"");
     write_secrets(&context, &format!("SIS_PASSWORD=\"{password}\"\n"));
     (server, context)
+}
+
+#[test]
+fn what_the_logs_look_like_is_shown() {
+    let (_server, mut context) = school("");
+    context.set_env("INFINITI_PASSWORD", support::context::PASSWORD);
+    let sandbox = TestContext::with_sandbox(&[]);
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let pushed = replaced(&mapping, &[("https://example.concordinfiniti.com", sandbox.sandbox().url())]);
+    context.write("school.yaml", pushed);
+    let journal = UnixDatagram::bind(context.path("journal")).unwrap();
+    journal.set_nonblocking(true).unwrap();
+    let push = ["push", "school.yaml", "--full", "--system-log", "./journal", "--log-file"];
+    context.output(&[&push[..], &["sispush.log"]].concat());
+    let log = fs::read_to_string(context.path("sispush.log")).unwrap();
+    let log = support::context::without_times_and_ports(&log);
+    compare_output("output: log", &log.replace("//127.0.0.1:[PORT]/", "//sis.example.local/"));
+    let mut messages = String::new();
+    let mut line = [0; 4096];
+    while let Ok(length) = journal.recv(&mut line) {
+        let fields = String::from_utf8_lossy(&line[..length]).into_owned();
+        messages += fields.lines().find_map(|field| field.strip_prefix("MESSAGE=")).unwrap();
+        messages += "\n";
+    }
+    compare_output("output: journal", &messages);
+    context.output(&[&push[..], &["json.log", "--log-format", "json"]].concat());
+    let log = fs::read_to_string(context.path("json.log")).unwrap();
+    compare_output("output: log json", &support::context::without_times_and_ports(&log));
 }
 
 #[test]
