@@ -7,7 +7,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use regex::Regex;
@@ -107,6 +109,42 @@ fn a_system_log_that_fails_is_no_failure() {
     }
     let log = fs::read_to_string(context.path("run.log")).unwrap();
     assert_eq!(log.matches("the outcome is not in the system's log").count(), 6, "{log}");
+}
+
+/// A signal ends the push, and with it what the mapping would have noted; the command's line says so.
+#[test]
+fn an_interrupted_push_is_noted() {
+    let mut context = TestContext::with_sandbox(&["hang"]);
+    context.students(1).mapping("");
+    let journal = Journal::new(&mut context);
+    let mut command = context.command(&["push", "school.yaml"]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    while context.sandbox().requests().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let kill = || assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    kill();
+    let mut line = String::new();
+    // The first signal waits for the batch in flight, and says so; the second does not.
+    let mut told = BufReader::new(child.stderr.take().unwrap());
+    told.read_line(&mut line).unwrap();
+    kill();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{line}");
+    assert_snapshot!(journal.lines());
+}
+
+/// Not a line for each row: a log must not slow a large school down, nor fill a disk.
+#[test]
+fn the_log_does_not_grow_with_the_school() {
+    let lines = |students| {
+        let context = TestContext::with_sandbox(&[]);
+        context.students(students).mapping("");
+        context.output(&["push", "school.yaml", "-vvv", "--log-file", "run.log"]);
+        fs::read_to_string(context.path("run.log")).unwrap().lines().count()
+    };
+    assert_eq!(lines(3), lines(3_000));
 }
 
 #[test]

@@ -55,8 +55,7 @@ static PLACE: OnceLock<Place> = OnceLock::new();
 
 /// Begins to note outcomes. A second call changes nothing.
 pub fn start(place: Place) {
-    let place = if place == Place::Auto && io::stderr().is_terminal() { Place::Off } else { place };
-    PLACE.get_or_init(|| place);
+    PLACE.get_or_init(|| place.seen_by(io::stderr().is_terminal()));
 }
 
 /// Notes an outcome.
@@ -68,6 +67,13 @@ pub fn outcome(outcome: &Outcome<'_>) {
     };
     if let Err(error) = noted {
         tracing::debug!(%error, "the outcome is not in the system's log");
+    }
+}
+
+impl Place {
+    /// Whoever looks on at a terminal is told there.
+    fn seen_by(self, is_terminal: bool) -> Self {
+        if self == Self::Auto && is_terminal { Self::Off } else { self }
     }
 }
 
@@ -228,6 +234,15 @@ SISPUSH_MAPPING=demo
         assert_eq!("off".parse(), Ok(Place::Off));
         assert_eq!("./log".parse(), Ok(Place::Socket("./log".into())));
         assert!("of".parse::<Place>().is_err());
+    }
+
+    #[test]
+    fn at_a_terminal_only_what_is_asked_for_is_noted() {
+        assert_eq!(Place::Auto.seen_by(true), Place::Off);
+        assert_eq!(Place::Auto.seen_by(false), Place::Auto);
+        for place in [Place::Off, Place::Socket("./log".into())] {
+            assert_eq!(place.clone().seen_by(true), place);
+        }
     }
 
     #[cfg(unix)]
