@@ -239,5 +239,8 @@ fn what_is_no_retention_is_told() {
     assert_snapshot!(context.run(&["check", "school.yaml", "--log-file", "a", "--log-max-size", "10MB"]));
     assert_snapshot!(context.run(&["check", "school.yaml", "--log-file", "a", "--log-max-size", "1KiB"]));
     assert_snapshot!(context.run(&["check", "school.yaml", "--system-log", "of"]));
+    let mut context = context;
+    context.set_env("SISPUSH_SYSTEM_LOG", "on");
+    assert_snapshot!(context.run(&["check", "school.yaml"]));
     assert!(!context.path("a").exists());
 }

@@ -59,9 +59,10 @@ pub(super) struct GlobalArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, global = true, help_heading = GLOBAL, hide_short_help = true)]
     pub(super) log_max_size: Option<u64>,
     /// Where a push notes its outcome: `auto`, the system's log (journald, the Event Log of Windows) unless at a terminal;
-    /// `off`, nowhere; or the path of a socket that understands journald's protocol.
-    #[arg(long, value_name = "WHERE", env = "SISPUSH_SYSTEM_LOG", default_value = "auto", global = true, help_heading = GLOBAL, hide_short_help = true)]
-    pub(super) system_log: Place,
+    /// `off`, nowhere; or the path of a socket that understands journald's protocol [default: auto, or the environment
+    /// variable `SISPUSH_SYSTEM_LOG`].
+    #[arg(long, value_name = "WHERE", global = true, help_heading = GLOBAL, hide_short_help = true)]
+    pub(super) system_log: Option<Place>,
     /// When to use colours; the environment variable `NO_COLOR` turns them off too.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColourArg::Auto, global = true, help_heading = GLOBAL)]
     pub(super) color: ColourArg,

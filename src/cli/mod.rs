@@ -52,12 +52,13 @@ pub fn run(cli: Cli) -> ExitCode {
         let result = output.version(cli.global.verbose > 0);
         return result.map_or_else(|error| output.failure(&error), |()| ExitCode::Complete);
     }
+    let system_log = system_log_place(&cli);
     let started = start_logging(&cli);
     let Some(command) = cli.command else {
         output.help(&mut Cli::command());
         return ExitCode::Usage;
     };
-    let result = started.and_then(|()| match command {
+    let result = started.and(system_log).and_then(|system_log| match command {
         Command::Init(args) => until_interrupted(|_| init::run(args, output.clone())),
         Command::Check(args) => check::run(&args, &mut output),
         Command::Doctor(args) => {
@@ -77,7 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
             let is_verbose = cli.global.verbose > 0;
             // A rehearsal, or the demo, is no push that anybody waits for.
             if !args.dry_run {
-                system_log::start(cli.global.system_log);
+                system_log::start(system_log);
             }
             let result = until_interrupted_with(args.plan.jobs.into(), |interrupt| {
                 push::run(args, is_verbose, interrupt, output.clone())
@@ -100,6 +101,21 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Man => man::render(&mut output.data()).map(|()| ExitCode::Complete).map_err(output::write_failed),
     });
     result.unwrap_or_else(|error| output.failure(&error))
+}
+
+/// Where outcomes are noted: as typed, else as the environment says. Not by clap, which shows an option that the environment
+/// sets in the usage of every message.
+fn system_log_place(cli: &Cli) -> Result<system_log::Place, Error> {
+    const NAME: &str = "SISPUSH_SYSTEM_LOG";
+    if let Some(place) = &cli.global.system_log {
+        return Ok(place.clone());
+    }
+    #[expect(clippy::disallowed_methods, reason = "a setting of the program, and clap does not do")]
+    let text = std::env::var(NAME).unwrap_or_default();
+    text.parse().map_err(|message| Error::Usage {
+        message: format!("the environment variable `{NAME}` is not understood: {message}"),
+        hint: None,
+    })
 }
 
 fn start_logging(cli: &Cli) -> Result<(), Error> {
