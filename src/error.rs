@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::infiniti::TargetError;
 use crate::mapping::MappingError;
+use crate::ops::schedule::ScheduleError;
 use crate::source::SourceError;
 use crate::state::StateError;
 use crate::sync::ExtractError;
@@ -93,6 +94,9 @@ pub enum Error {
         /// What to do.
         hint: Option<Hint>,
     },
+    /// A push could not be put on a schedule, or taken off it.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file of our own could not be written or read.
     #[error("could not {action} `{path}`")]
     File {
@@ -129,6 +133,7 @@ impl Error {
             // Of a source, what this build or engine cannot do at all: nothing was contacted yet.
             Self::Mapping(_)
             | Self::Usage { .. }
+            | Self::Schedule(_)
             | Self::File { .. }
             | Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
             Self::Source(_) | Self::TimeLimit { was_sending: false, .. } | Self::Crashed { was_sending: false } => {
@@ -149,6 +154,7 @@ impl Error {
             Self::Target(error) => error.hint(),
             Self::State(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::Schedule(error) => error.hint(),
             Self::File { action: "read", .. } => Some("does the file exist, and may this account read it?".into()),
             Self::File { .. } => Some("does the folder exist, is there room, and may this account write there?".into()),
             Self::TimeLimit { was_sending: false, .. } => Some(

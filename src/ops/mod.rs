@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod logging;
 pub mod rotation;
 mod run_id;
+pub mod schedule;
 pub mod system_log;
 pub mod version;
 
