@@ -184,8 +184,15 @@ fn every_command_and_option_exists() {
         option.find_iter(&context.run(arguments)).map(|found| found.as_str().to_owned()).collect()
     };
     let of_all = options(&["--help"]);
-    let of_each: BTreeMap<&str, _> =
-        commands.iter().map(|name| (name.as_str(), options(&[name.as_str(), "--help"]))).collect();
+    // With those of the commands below it, such as `schedule show`.
+    let of_each: BTreeMap<&str, BTreeSet<String>> = commands
+        .iter()
+        .map(|name| {
+            let below = names_after(&context.run(&[name.as_str(), "--help"]), "Commands:");
+            let all = below.iter().flat_map(|below| options(&[name.as_str(), below.as_str(), "--help"]));
+            (name.as_str(), all.chain(options(&[name.as_str(), "--help"])).collect())
+        })
+        .collect();
     let mut checked = 0;
     for document in DOCUMENTS {
         for (index, line) in fs::read_to_string(document).unwrap().lines().enumerate() {

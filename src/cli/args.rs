@@ -94,6 +94,8 @@ pub(super) enum Command {
     Push(PushArgs),
     /// Look at, and mend, what is known of the patrons that Infiniti has accepted.
     State(StateArgs),
+    /// Have systemd, cron or the Windows Task Scheduler run the push, by itself, every night.
+    Schedule(ScheduleArgs),
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of mapping files, by which editors complete and check them.
@@ -393,6 +395,97 @@ pub(super) enum StateCommand {
         #[command(flatten)]
         state: StateArg,
     },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ScheduleArgs {
+    #[command(subcommand)]
+    pub(super) command: ScheduleCommand,
+}
+
+/// What is to run the push, or what is to be done with what runs it.
+#[derive(Debug, Subcommand)]
+pub(super) enum ScheduleCommand {
+    /// A systemd service and its timer: what is missed is made up, and the push may do nothing else on the machine.
+    Systemd {
+        #[command(flatten)]
+        wanted: WantedArgs,
+        /// Give it to your account's own systemd: it needs no root, and runs while you are logged in, or after
+        /// `loginctl enable-linger`. The default, unless root runs this.
+        #[arg(long, conflicts_with_all = ["user", "root"])]
+        per_user: bool,
+        /// The folder of the secrets that the mappings name as `${credential:NAME}`, one file each [default:
+        /// /etc/sispush/credentials].
+        #[arg(long, value_name = "FOLDER")]
+        credentials: Option<PathBuf>,
+        #[command(flatten)]
+        root: RootArg,
+    },
+    /// A line of your crontab, or with `--user` a file below /etc/cron.d. What is missed is not made up.
+    Cron {
+        #[command(flatten)]
+        wanted: WantedArgs,
+        #[command(flatten)]
+        root: RootArg,
+    },
+    /// A task of the Windows Task Scheduler: what is missed is made up, whether or not somebody is logged on.
+    Windows {
+        #[command(flatten)]
+        wanted: WantedArgs,
+        /// Write the task to this file, in the encoding that `schtasks` wants, in the place of stdout.
+        #[arg(long, value_name = "FILE", conflicts_with = "install")]
+        out: Option<PathBuf>,
+    },
+    /// Show what is installed, and when it runs next.
+    Show {
+        #[command(flatten)]
+        root: RootArg,
+        /// Format of the result.
+        #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+        format: FormatArg,
+    },
+    /// Take a schedule away.
+    Remove {
+        /// Its name; not needed if there is one only.
+        name: Option<String>,
+        #[command(flatten)]
+        root: RootArg,
+    },
+}
+
+/// What is to run, and when.
+#[derive(Args, Debug)]
+pub(super) struct WantedArgs {
+    /// Mapping files, or folders of `.yaml` and `.yml` files: what lies in a folder when it runs is pushed.
+    #[arg(required = true, value_name = "MAPPING")]
+    pub(super) mappings: Vec<PathBuf>,
+    /// When, in this machine's local time; may be given several times. Clocks that change do so between midnight and
+    /// four o'clock.
+    #[arg(long, value_name = "HH:MM", default_value = "04:30")]
+    pub(super) at: Vec<String>,
+    /// On which days: `daily`, `mon-fri`, `mon,wed,sat`.
+    #[arg(long, value_name = "DAYS", default_value = "daily")]
+    pub(super) days: String,
+    /// The account that runs it; it must be able to read the mappings and their secrets.
+    #[arg(long, value_name = "NAME")]
+    pub(super) user: Option<String>,
+    /// The schedule's name [default: that of the mapping or folder].
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Install it, or change what is installed; otherwise it is printed.
+    #[arg(long)]
+    pub(super) install: bool,
+    /// More options of `sispush push`, after `--`.
+    #[arg(last = true, value_name = "OPTION")]
+    pub(super) push: Vec<String>,
+}
+
+/// Which machine's files.
+#[derive(Args, Debug)]
+pub(super) struct RootArg {
+    /// Work on the files of another machine, whose `/` is this folder: an image, or a disk to be; start nothing.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) root: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,7 @@ mod preview;
 mod push;
 mod random;
 mod sandbox;
+mod schedule;
 mod state;
 mod test;
 
@@ -89,6 +90,7 @@ pub fn run(cli: Cli) -> ExitCode {
             result
         }
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
+        Command::Schedule(args) => schedule::run(args, &mut output),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
         Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
         Command::Schema { base } => output.schema(base).map(|()| ExitCode::Complete),

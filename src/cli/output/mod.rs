@@ -11,6 +11,7 @@ mod plan;
 mod preview;
 mod result;
 mod sarif;
+mod schedule;
 mod state;
 
 pub(super) use init::{Question, Remark, some_of};
