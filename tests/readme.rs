@@ -198,8 +198,9 @@ fn every_command_and_option_exists() {
         for (index, line) in fs::read_to_string(document).unwrap().lines().enumerate() {
             // An option belongs to the last command that is named before it in its line.
             let names: Vec<_> = command.captures_iter(line).map(|found| found.get(1).unwrap()).collect();
-            for found in
-                option.find_iter(line).filter(|_| !["cargo ", "psql "].iter().any(|other| line.contains(other)))
+            for found in option
+                .find_iter(line)
+                .filter(|_| !["cargo ", "psql ", "systemctl "].iter().any(|other| line.contains(other)))
             {
                 let name = names.iter().rfind(|name| name.start() < found.start()).map(regex::Match::as_str);
                 let known = name.map_or(Some(&of_all), |name| of_each.get(name));
@@ -277,6 +278,28 @@ fn what_a_sandbox_and_a_schema_look_like_is_shown() {
     sandbox.kill().unwrap();
     sandbox.wait().unwrap();
     compare_output("output: sandbox", &support::context::without_times_and_ports(&said));
+}
+
+#[test]
+fn what_is_on_a_schedule_is_shown() {
+    let (_server, context) = school("");
+    fs::create_dir(context.path("image")).unwrap();
+    let installed = context.run(&[
+        "schedule",
+        "systemd",
+        "school.yaml",
+        "--user",
+        "library",
+        "--days",
+        "mon-fri",
+        "--root",
+        "image",
+        "--install",
+    ]);
+    assert!(installed.starts_with("exit code 0\n"), "{installed}");
+    let said = context.run(&["schedule", "show", "--root", "image"]);
+    let here = [("[FOLDER]/image", String::new()), ("[FOLDER]/", "/etc/sispush/".to_owned())];
+    compare_output("output: schedule", &replaced(&said, &here));
 }
 
 #[test]
