@@ -8,7 +8,7 @@
 //! What tests a mapping leaves this way early: `preview` at the patrons, or at the rows (`sync::columns`); `explain` at one
 //! patron's row (`sync::find`, `infiniti::trace`); `test` at what the patrons must hold (`sync::expect`), which a push checks
 //! before its plan. `init` goes it backwards, from rows to a mapping's text (`mapping::propose`). `ops::doctor` tries each
-//! step by itself.
+//! step by itself, and `ops::schedule` has the machine run the push at night.
 //!
 //! Invariants:
 //! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `state::layer`, `sync::expect` and `sync::plan`

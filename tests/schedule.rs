@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use insta::assert_snapshot;
-use sispush::ops::schedule::{Gap, Times, systemd};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use sispush::ops::schedule::{Account, Gap, Kind, Schedule, Times, systemd};
 use support::context::{PASSWORD, TestContext};
 
 /// A school whose secrets lie where a run finds them: beside the mapping.
@@ -331,6 +334,7 @@ fn words_of(systemd: &Path, service: &Path) -> String {
     let line = own.and_then(|own| own.lines().find_map(|line| line.trim().strip_prefix("Command Line: ")));
     // As a shell would be given them; of what is left of `$$`, one is a variable's sign.
     assert!(line.is_some(), "{said}");
+    // In the program's own path it is none.
     line.unwrap().replace("\\$\\$", "\\$")
 }
 
@@ -361,6 +365,41 @@ fn the_service_s_own_command_pushes() {
         .unwrap();
     assert_eq!(night().status.code(), Some(1));
     assert!(fs::read_to_string(&service).unwrap().contains("\nSuccessExitStatus=1\n"));
+}
+
+/// Whatever an argument holds, systemd hands it over as it is; held against its own parser.
+#[test]
+fn systemd_reads_the_words_back() {
+    let Some(systemd) = program("systemd_reads_the_words_back", "systemd", "systemd") else { return };
+    let mut runner = TestRunner::deterministic();
+    let anything = prop::collection::vec("[^\\p{C}\\p{Z}]{0,12}|[ $%{}'\"\\\\;#@a!+:-]{1,12}", 200);
+    let words = anything.new_tree(&mut runner).unwrap().current();
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = Schedule {
+        name: "words".into(),
+        kind: Kind::Systemd,
+        mappings: vec!["/last".into()],
+        times: Times::new(&["04:30"], "daily").unwrap(),
+        account: Account::Own,
+        program: "/opt/Schüler $HOME 100% ; x/sispush".into(),
+        arguments: words.clone(),
+        log_file: None,
+        credentials: Vec::new(),
+        writable: Vec::new(),
+        reads_home: false,
+    };
+    let service = folder.path().join("sispush-words.service");
+    fs::write(&service, systemd::units(&schedule).unwrap().service).unwrap();
+    let line = words_of(&systemd, &service);
+    let output = Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {line}")).output().unwrap();
+    let mut wanted = vec![schedule.program.clone(), "push".to_owned()];
+    wanted.extend(words);
+    wanted.push("/last".to_owned());
+    let read = String::from_utf8(output.stdout).unwrap();
+    for (read, wanted) in read.lines().zip(&wanted) {
+        assert_eq!(read, wanted);
+    }
+    assert_eq!(read.lines().count(), wanted.len());
 }
 
 /// A program that stands in for another one, on the path before it.

@@ -462,16 +462,19 @@ fn check_account(account: &Account, mappings: &[Mapping]) -> Result<(), Error> {
     let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) else { return Ok(()) };
     let who = account.name().unwrap_or("this account");
     for mapping in mappings {
-        let dotenv = mapping.path.with_file_name(".env");
-        for (file, is_private) in [(&mapping.path, !everybody_reads(&mapping.path)), (&dotenv, true)] {
-            let Some(owner) = owner_number(file).filter(|owner| is_private && *owner != number) else { continue };
-            if !is_private_to_group(file) {
-                let owner = id(&["-nu", "--", &owner.to_string()]).unwrap_or_else(|| owner.to_string());
-                return Err(usage(
-                    format!("`{}` is `{owner}`'s alone, and `{who}` is to run the push", file.display()),
-                    format!("run `chown {who} '{}'`, or name another account: `--user`", file.display()),
-                ));
+        let references = mapping.references();
+        let names = references.iter().filter_map(|(written, _)| written.strip_prefix("${file:")?.strip_suffix('}'));
+        let secrets = names.chain([".env"]).map(|name| mapping.path.parent().unwrap_or(Path::new("")).join(name));
+        for file in secrets.chain([mapping.path.clone()]) {
+            if everybody_reads(&file) || its_group_reads(&file) {
+                continue;
             }
+            let Some(owner) = owner_number(&file).filter(|owner| *owner != number) else { continue };
+            let owner = id(&["-nu", "--", &owner.to_string()]).unwrap_or_else(|| owner.to_string());
+            return Err(usage(
+                format!("`{}` is `{owner}`'s alone, and `{who}` is to run the push", file.display()),
+                format!("run `chown {who} '{}'`, or name another account: `--user`", file.display()),
+            ));
         }
     }
     Ok(())
@@ -479,12 +482,12 @@ fn check_account(account: &Account, mappings: &[Mapping]) -> Result<(), Error> {
 
 /// Whether its group may read it; whether the account is in the group, is the administrator's to know.
 #[cfg(unix)]
-fn is_private_to_group(path: &Path) -> bool {
+fn its_group_reads(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| std::os::unix::fs::MetadataExt::mode(&file) & 0o040 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_private_to_group(_path: &Path) -> bool {
+fn its_group_reads(_path: &Path) -> bool {
     true
 }
 

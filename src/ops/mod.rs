@@ -1,5 +1,5 @@
-//! What keeps a scheduled job running: logs, files that only their owner may read, and what to ask when it does not run;
-//! later schedules, notifications and history.
+//! What keeps a scheduled job running: logs, files that only their owner may read, what to ask when it does not run, and
+//! when it runs; later notifications and history.
 
 pub mod doctor;
 pub mod logging;

@@ -1,4 +1,4 @@
-//! A task of the Windows Task Scheduler, as XML of [MS-TSCH] section 2.5, and the command that makes it.
+//! A task of the Windows Task Scheduler, as XML of Microsoft's specification MS-TSCH, section 2.5, and the command that makes it.
 
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
