@@ -219,7 +219,8 @@ fn wanted(
         }
         remarks.push((message, Some(hint.into())));
     }
-    let account = account(asked, mappings, is_all_credentials)?;
+    // An account that systemd makes could write to no folder of ours.
+    let account = account(asked, mappings, is_all_credentials && writable.is_empty())?;
     if wanted.install && !asked.is_image() && cfg!(unix) {
         check_account(&account, mappings)?;
     }
@@ -369,7 +370,7 @@ fn credential_name(reference: &str) -> Option<&str> {
 
 /// As which account it is to run. Not as one that systemd makes, where a secret lies in a file that only its owner may
 /// read: that account would own nothing.
-fn account(asked: &Asked<'_>, mappings: &[Mapping], is_all_credentials: bool) -> Result<Account, Error> {
+fn account(asked: &Asked<'_>, mappings: &[Mapping], may_be_dynamic: bool) -> Result<Account, Error> {
     if let Some(user) = &asked.wanted.user {
         if user.is_empty()
             || user.chars().any(|char| char.is_control() || matches!(char, ' ' | ':' | '%' | '"'))
@@ -388,7 +389,7 @@ fn account(asked: &Asked<'_>, mappings: &[Mapping], is_all_credentials: bool) ->
             }
             _ => Err(usage("no Windows account is named", r"name the account that runs it: `--user SCHOOL\library`")),
         },
-        Kind::Systemd if is_all_credentials && mappings.iter().all(|mapping| everybody_reads(&mapping.path)) => {
+        Kind::Systemd if may_be_dynamic && mappings.iter().all(|mapping| everybody_reads(&mapping.path)) => {
             Ok(Account::Dynamic)
         }
         Kind::Systemd => {

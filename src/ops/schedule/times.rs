@@ -237,6 +237,25 @@ mod tests {
         check_next(&["02:30"], "daily", Gap::LeftOut, between, "2026-04-06T02:30:00+10:00[Australia/Sydney]");
     }
 
+    /// Why it is the default, and what the README says of it.
+    #[test]
+    fn no_clock_skips_or_repeats_half_past_four() {
+        let now = jiff::Timestamp::now();
+        let mut zones = 0;
+        for name in jiff::tz::db().available() {
+            let zone = jiff::tz::TimeZone::get(name.as_str()).unwrap();
+            zones += 1;
+            for change in zone.following(now).take(4) {
+                let just_before = change.timestamp() - jiff::SignedDuration::from_nanos(1);
+                let [before, after] = [just_before, change.timestamp()].map(|at| at.to_zoned(zone.clone()).datetime());
+                let between = before.min(after)..=before.max(after);
+                let default = [before, after].map(|day| day.date().at(4, 30, 0, 0));
+                assert!(!default.iter().any(|at| between.contains(at)), "{name:?}: {between:?}");
+            }
+        }
+        assert!(zones > 300, "{zones}");
+    }
+
     #[test]
     fn days_are_words_and_ranges() {
         for (text, shown) in [
