@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use support::context::TestContext;
+use support::servers;
 use tds::TdsServer;
 
 const README: &str = "README.md";
@@ -73,8 +74,10 @@ fn the_first_school_is_pushed_by_the_readme_s_own_commands() {
     ];
     let mut is_pushed = false;
     // What asks at a terminal, `tests/init.rs` answers.
-    let is_typed =
-        |block: &&Block| block.language == "sh" && block.mark != "asks" && !CARGO_MARKS.contains(&block.mark.as_str());
+    let is_typed = |block: &&Block| {
+        let mark = block.mark.as_str();
+        block.language == "sh" && !["asks", "fleet"].contains(&mark) && !CARGO_MARKS.contains(&mark)
+    };
     for block in blocks.iter().filter(is_typed) {
         let text = if block.text.contains("> .env") { replaced(&block.text, &secrets) } else { block.text.clone() };
         let output = run_script(&context, &text);
@@ -321,6 +324,60 @@ fn what_an_explanation_prints_is_shown() {
     let (_server, context) = school("");
     compare_output("output: explain", &context.run(&["explain", "school.yaml", "zoe.nguyen"]));
     compare_output("output: explain nobody", &context.run(&["explain", "school.yaml", "zoe.nguyn"]));
+}
+
+#[test]
+fn what_a_folder_of_schools_comes_to_is_shown() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(300);
+    fs::create_dir(context.path("schools")).unwrap();
+    for (name, database, limits) in [
+        ("st-johns", "../sis.db", ""),
+        ("st-pauls", "../sis.db", ""),
+        ("st-marys", "../sis.db", "limits: { min_rows: 400 }\n"),
+        ("st-annes", "st-annes.db", ""),
+    ] {
+        context.mapping_of(&format!("url: sqlite:{database}"), support::context::STUDENTS_QUERY, limits);
+        fs::rename(context.path("school.yaml"), context.path(&format!("schools/{name}.yaml"))).unwrap();
+    }
+    let said = context.run(&["push", "schools", "--jobs", "4"]);
+    compare_output("output: many", &said[said.find("4 mappings").unwrap()..]);
+}
+
+#[test]
+fn a_machine_of_a_fleet_pushes_by_the_readme_s_own_commands() {
+    let Some(server) = servers::Postgres::get("a_machine_of_a_fleet_pushes_by_the_readme_s_own_commands") else {
+        return;
+    };
+    server.create_database("readme");
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("STATE_PASSWORD", servers::PASSWORD);
+    context.students(3).mapping("");
+    fs::create_dir(context.path("schools")).unwrap();
+    fs::rename(context.path("school.yaml"), context.path("schools/school.yaml")).unwrap();
+    context.write("schools/sis.db", fs::read(context.path("sis.db")).unwrap());
+    let block = blocks(README).into_iter().find(|block| block.mark == "fleet").unwrap();
+    let real = [
+        ("sispush:${STATE_PASSWORD}", format!("{}:${{STATE_PASSWORD}}", servers::USERNAME)),
+        ("db.example.local/sispush", format!("127.0.0.1:{}/readme", server.port())),
+    ];
+    for accepted in ["3 rows: 3 created", "pushed already"] {
+        let output = run_script(&context, &replaced(&block.text, &real));
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && said.contains(accepted), "{said}");
+    }
+}
+
+/// What the pods of the fleet run is a command of this program.
+#[test]
+fn the_cron_job_runs_a_push() {
+    let job = fs::read_to_string(".deploy/cronjob.yaml").unwrap();
+    let arguments = job.lines().find_map(|line| line.trim().strip_prefix("args: [")).unwrap();
+    let arguments: Vec<&str> = arguments.trim_end_matches(']').split(", ").map(|word| word.trim_matches('"')).collect();
+    let context = TestContext::new();
+    let said = context.run(&arguments);
+    // It reads its arguments, and finds no schools here.
+    assert!(said.starts_with("exit code 2\n") && said.contains("could not read `/etc/sispush/schools`"), "{said}");
 }
 
 /// The README's school, with the lines to add to it that hold this.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sispush::mapping::StateLocation;
 use sispush::source::Connection;
 use sispush::state::layer::{Patch, pages};
-use sispush::state::{Facts, Identity, Moment, Outcome, Run, State, StateError, Summary};
+use sispush::state::{Facts, Identity, Moment, Outcome, Run, STATE_VERSION, State, StateError, Summary};
 use support::servers::{self, PASSWORD};
 use support::state_suite::{self as suite, Store, book, known, open, wait};
 
@@ -234,14 +234,25 @@ fn a_torn_file_is_damaged() {
     assert!(damaged * 2 > torn.len(), "{damaged} of {}", torn.len());
 }
 
-const FIXTURE: &str = "tests/fixtures/state/version-1.db";
+fn fixture(version: u32) -> String {
+    format!("tests/fixtures/state/version-{version}.db")
+}
 
-/// What was written as version 1, when that was the newest, reads as it did then.
+/// What was written as this version, when that was the newest, reads as it did then.
 #[test]
 fn version_1_is_still_read() {
+    check_fixture(1);
+}
+
+#[test]
+fn version_2_is_still_read() {
+    check_fixture(2);
+}
+
+fn check_fixture(version: u32) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    fs::copy(FIXTURE, &path).unwrap();
+    fs::copy(fixture(version), &path).unwrap();
     wait(async {
         let location = StateLocation::File(path);
         let looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
@@ -258,10 +269,19 @@ fn version_1_is_still_read() {
                 "élan student: active 20, Accepted",
             ];
             assert_eq!(known(&mut state).await, expected);
-            // What a run came to had a name then that no version since has used.
-            let kept = |second, code| Run { summary: Summary::default(), ..suite::run(second, Some(code)) };
+            // What a run came to had a name in version 1 that no version since has used.
+            let kept = |second, code| {
+                let run = suite::run(second, Some(code));
+                if version == 1 { Run { summary: Summary::default(), ..run } } else { run }
+            };
             assert_eq!(state.runs(9).await.unwrap(), [kept(20, 5), kept(10, 0)]);
         }
+        let mut state = open(&location, "patrons").await;
+        let told: Vec<_> = state.notices().await.unwrap().into_iter().collect();
+        let expected = (version >= 2).then(|| ("channel".to_owned(), "what it was told".to_owned()));
+        assert_eq!(told, expected.into_iter().collect::<Vec<_>>());
+        state.notice("channel", None).await.unwrap();
+        assert!(state.notices().await.unwrap().is_empty());
         let target = "https://other.example/infiniti".to_owned();
         let other = State::look(&location, &Identity { target, ..book("patrons") }).await.unwrap().unwrap();
         assert_eq!((other.revision(), other.facts()), (0, &Facts::default()));
@@ -304,10 +324,12 @@ fn write_the_fixture() {
             true
         };
         state.depart(depart).await.unwrap();
+        state.notice("channel", Some("what it was told")).await.unwrap();
         state.close().await;
     });
-    fs::create_dir_all(Path::new(FIXTURE).parent().unwrap()).unwrap();
-    fs::copy(file.path(), FIXTURE).unwrap();
+    let newest = fixture(STATE_VERSION);
+    assert!(!Path::new(&newest).exists(), "it is written once, for a new version");
+    fs::copy(file.path(), newest).unwrap();
 }
 
 #[test]

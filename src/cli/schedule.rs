@@ -270,7 +270,7 @@ fn push_options(options: &[String]) -> Result<PushOptions, Error> {
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
         usage(format!("after `--`: {first}"), "see `sispush push --help`")
     })?;
-    let Command::Push(push) = cli.command else {
+    let Some(Command::Push(push)) = cli.command else {
         return Err(usage("after `--`: only options of `sispush push` can stand there", "see `sispush push --help`"));
     };
     if push.plan.mappings.len() > 1 {

@@ -62,6 +62,9 @@ pub struct Summary {
     /// The machine that ran it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub host: String,
+    /// The id of the run of the program, which stands in every line of its log.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub run: String,
 }
 
 /// How many expectations held.

@@ -15,6 +15,7 @@ use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Target, TargetError};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::value::RowPlace;
+use crate::ops::run_id;
 use crate::state::layer::{Active, Moment, Page, Patch, Prints, StandingPatch, compare_keys, pages};
 use crate::state::{Outcome, Seconds, State, StateError, Summary, this_host};
 
@@ -470,6 +471,7 @@ pub fn summary(plan: &Plan, report: Option<&Report>, timing: Timing) -> Summary 
         stops: plan.stops.iter().map(|stop| stop.code().to_owned()).collect(),
         seconds: Seconds::of(timing.read, timing.plan, Duration::ZERO),
         host: this_host(),
+        run: run_id().to_string(),
         ..Summary::default()
     };
     for rejection in &patrons.rejections {

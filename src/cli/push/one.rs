@@ -14,6 +14,7 @@ use crate::cli::output::Output;
 use crate::error::{Error, ExitCode, causes};
 use crate::infiniti::Target;
 use crate::mapping::{Hold, Mapping, Part, StateLocation};
+use crate::ops::run_id;
 use crate::state::{Identity, Run as RunRecord, State, Summary, this_host};
 use crate::sync::{self, Extraction, Known, Plan, Progress, Report, Timing, Wanted, expect};
 
@@ -271,6 +272,7 @@ fn failure(error: &Error) -> Summary {
         error: Some(error.to_string()),
         hint: error.hint().map(Into::into),
         host: this_host(),
+        run: run_id().to_string(),
         ..Summary::default()
     }
 }
