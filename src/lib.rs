@@ -25,6 +25,7 @@ pub mod error;
 pub mod infiniti;
 pub mod mapping;
 pub mod ops;
+pub mod secret;
 pub mod source;
 pub mod state;
 pub mod sync;

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use secrecy::ExposeSecret;
 use sispush::infiniti::contract::{Presence, USERS};
 use sispush::mapping::{
     self, Check, Code, Consequence, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode,

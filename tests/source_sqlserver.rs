@@ -11,7 +11,7 @@ mod tds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use sispush::secret::Secret;
 use sispush::source::row::{Column, Message, RowStream, channel};
 use sispush::source::{Connection, Encryption, Source, SourceError, connect};
 use tds::tokens::{self, Type};
@@ -321,7 +321,7 @@ async fn a_transaction_that_ended_by_itself_is_an_error() {
 async fn login_and_database() {
     let server = TdsServer::start();
     let mut wrong = connection(&server);
-    wrong.password = Some(SecretString::from("hush-hush"));
+    wrong.password = Some(Secret::from("hush-hush"));
     let error = failure(&wrong, "SELECT 1").await;
     assert!(matches!(error, SourceError::LoginRefused { .. }));
     let mut missing = connection(&server);
@@ -733,6 +733,6 @@ async fn a_real_server() {
         assert!(question.contains("IS_SRVROLEMEMBER") || !rows[0][0].is_empty(), "{question}");
     }
     let mut wrong = connection.clone();
-    wrong.password = Some(SecretString::from("wrong"));
+    wrong.password = Some(Secret::from("wrong"));
     assert!(matches!(failure(&wrong, "SELECT 1 AS a").await, SourceError::LoginRefused { .. }));
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::secret::Secret;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures_util::stream;
@@ -22,7 +23,6 @@ use reqwest::header;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Client};
 use rustls::CertificateError;
-use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::answer::{Answer, Doubt, Outcomes, Verdict, judge};
@@ -57,7 +57,7 @@ pub struct Target {
     url: Url,
     host: String,
     username: String,
-    password: SecretString,
+    password: Secret,
     timeout: Duration,
     retries: u32,
     retry_timeouts: bool,

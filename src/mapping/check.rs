@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use crate::secret::Secret;
 use url::{Host, Url};
 
 pub(crate) use scalar::duration;
@@ -342,7 +342,7 @@ impl Checker<'_> {
         (&at.key_span, called)
     }
 
-    fn password(&mut self, field: &Field<'_>) -> Option<SecretString> {
+    fn password(&mut self, field: &Field<'_>) -> Option<Secret> {
         let text = self.secret(field)?;
         if is_literal(text) {
             self.warn_literal_password(field);

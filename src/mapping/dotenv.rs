@@ -5,12 +5,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 use super::secret::{self, Fault};
 
 /// The variables of a file; none if there is no file.
-pub(super) fn read(path: &Path) -> Result<HashMap<String, SecretString>, Fault> {
+pub(super) fn read(path: &Path) -> Result<HashMap<String, Secret>, Fault> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
@@ -50,7 +50,7 @@ pub(crate) fn line(name: &str, value: &str) -> String {
 }
 
 /// The variables, or the line and what is wrong with it. Later lines win.
-fn parse(text: &str) -> Result<HashMap<String, SecretString>, (usize, &'static str)> {
+fn parse(text: &str) -> Result<HashMap<String, Secret>, (usize, &'static str)> {
     let mut variables = HashMap::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
@@ -100,7 +100,6 @@ fn value_of(written: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use crate::secret::Secret;
 
 use super::check;
 use super::code::Code;
@@ -277,7 +277,7 @@ fn resolve_target(target: &mut TargetSettings, secrets: &mut Secrets<'_>, folder
     Ok(())
 }
 
-fn expand_secret(secret: &SecretString, secrets: &mut Secrets<'_>) -> Result<SecretString, Fault> {
+fn expand_secret(secret: &Secret, secrets: &mut Secrets<'_>) -> Result<Secret, Fault> {
     secrets.expand(secret.expose_secret()).map(Into::into)
 }
 

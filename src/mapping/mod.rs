@@ -35,7 +35,7 @@ mod yaml;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 pub(crate) use check::{duration, school_address};
 pub use code::Code;
@@ -109,7 +109,7 @@ pub struct TargetSettings {
     /// The account that imports.
     pub username: String,
     /// Its password.
-    pub password: SecretString,
+    pub password: Secret,
     /// The longest wait for the answer to one batch.
     pub timeout: Duration,
     /// Rows a batch; `None` is one POST.
@@ -132,7 +132,7 @@ pub enum Proxy {
     /// None, whatever the system says.
     Off,
     /// This one. May hold a username and a password, so never shown.
-    Url(SecretString),
+    Url(Secret),
 }
 
 /// One query of a feed, and how its columns become headers.

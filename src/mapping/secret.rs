@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use crate::secret::Secret;
 
 use super::dotenv;
 use super::include::tidy;
@@ -139,8 +139,8 @@ pub(super) struct Secrets<'m> {
     folders: &'m [PathBuf],
     environment: &'m dyn Fn(&str) -> Option<String>,
     /// The `.env` of the folders, each read when a variable is not found before it.
-    dotenvs: Vec<Result<HashMap<String, SecretString>, Fault>>,
-    values: HashMap<Reference, Result<SecretString, Fault>>,
+    dotenvs: Vec<Result<HashMap<String, Secret>, Fault>>,
+    values: HashMap<Reference, Result<Secret, Fault>>,
 }
 
 impl<'m> Secrets<'m> {
@@ -149,7 +149,7 @@ impl<'m> Secrets<'m> {
     }
 
     /// The secret's text.
-    pub(super) fn get(&mut self, reference: &Reference) -> Result<SecretString, Fault> {
+    pub(super) fn get(&mut self, reference: &Reference) -> Result<Secret, Fault> {
         if let Some(value) = self.values.get(reference) {
             return value.clone();
         }
@@ -157,7 +157,7 @@ impl<'m> Secrets<'m> {
             Reference::Variable(name) => self.variable(name),
             Reference::File(path) => read_file(&self.file(path)).map(Into::into),
         };
-        let value = value.and_then(|value: SecretString| {
+        let value = value.and_then(|value: Secret| {
             if value.expose_secret().is_empty() {
                 Err(Fault::new(
                     format!("the secret `{reference}` is empty"),
@@ -200,7 +200,7 @@ impl<'m> Secrets<'m> {
         self.folders.first().map_or_else(|| path.into(), |folder| tidy(&folder.join(path)))
     }
 
-    fn variable(&mut self, name: &str) -> Result<SecretString, Fault> {
+    fn variable(&mut self, name: &str) -> Result<Secret, Fault> {
         if let Some(value) = (self.environment)(name) {
             return Ok(value.into());
         }

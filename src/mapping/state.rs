@@ -150,7 +150,6 @@ fn scheme(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
 
     use super::*;
 

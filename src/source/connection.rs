@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use crate::secret::Secret;
 
 pub use self::csv::CsvFormat;
 pub(super) use self::csv::DELIMITERS;
@@ -83,7 +83,7 @@ pub struct Connection {
     /// The user.
     pub username: String,
     /// The password.
-    pub password: Option<SecretString>,
+    pub password: Option<Secret>,
     /// How to encrypt.
     pub encryption: Encryption,
     /// Encrypt without verifying the certificate. Said in a warning at every run.
@@ -138,7 +138,7 @@ impl Connection {
             *instance = resolve(instance)?;
         }
         if let Some(password) = &mut self.password {
-            *password = SecretString::from(resolve(password.expose_secret())?);
+            *password = Secret::from(resolve(password.expose_secret())?);
         }
         for path in [&mut self.ca_file, &mut self.socket].into_iter().flatten() {
             // A path that is not Unicode came from elsewhere and holds no reference.

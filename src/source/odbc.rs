@@ -15,7 +15,6 @@ use futures_util::future::BoxFuture;
 use odbc_api::buffers::{ColumnarBuffer, TextColumn};
 use odbc_api::handles::{ColumnDescription, StatementRef};
 use odbc_api::{ConnectionOptions, Cursor, CursorImpl, ResultSetMetadata as _, environment};
-use secrecy::ExposeSecret as _;
 
 use self::failure::{Failure, explain, explain_login};
 use self::text::{Kind, Shape};

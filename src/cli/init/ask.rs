@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use crate::secret::Secret;
 
 use super::{Answers, files, hidden};
 use crate::cli::args::InitArgs;
@@ -288,7 +288,7 @@ pub(super) fn password(
     answers: &Answers,
     folder: &Path,
     terminal: Option<&mut (dyn Terminal + 'static)>,
-) -> Result<Option<SecretString>, Error> {
+) -> Result<Option<Secret>, Error> {
     let Some(reference) = propose::password_of(&answers.source) else { return Ok(None) };
     if let Some(literal) = literal_password(&answers.source) {
         return Ok(Some(literal.clone()));
@@ -311,12 +311,12 @@ pub(super) fn password(
 const OFFLINE: &str = "give `--offline`, and the database is not looked at";
 
 /// A password that was given in the address.
-fn literal_password(source: &Connection) -> Option<&SecretString> {
+fn literal_password(source: &Connection) -> Option<&Secret> {
     source.password.as_ref().filter(|password| !password.expose_secret().contains("${"))
 }
 
 /// Asks for it; a blank is none.
-pub(super) fn password_again(answers: &Answers, terminal: &mut dyn Terminal) -> Result<Option<SecretString>, Error> {
+pub(super) fn password_again(answers: &Answers, terminal: &mut dyn Terminal) -> Result<Option<Secret>, Error> {
     let question = Question::Password { login: &answers.source.username };
     let password = terminal.ask_hidden(&question).map_err(unheard)?.ok_or(Error::Interrupted)?;
     Ok(Some(password).filter(|password| !password.is_empty()).map(Into::into))
@@ -325,7 +325,7 @@ pub(super) fn password_again(answers: &Answers, terminal: &mut dyn Terminal) -> 
 /// Offers to keep the passwords in `.env`; the names of those that were.
 pub(super) fn keep_secrets(
     answers: &Answers,
-    password: &SecretString,
+    password: &Secret,
     folder: &Path,
     terminal: &mut dyn Terminal,
 ) -> Result<Vec<String>, Error> {

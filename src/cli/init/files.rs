@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret as _, SecretString};
+use crate::secret::Secret;
 
 use crate::error::Error;
 use crate::mapping;
@@ -75,7 +75,7 @@ pub(super) fn missing(folder: &Path, names: &[String]) -> Vec<String> {
 }
 
 /// Adds secrets to `.env`, which only its owner may read; what is in it stays.
-pub(super) fn add_secrets(folder: &Path, secrets: &[(String, SecretString)]) -> Result<(), Error> {
+pub(super) fn add_secrets(folder: &Path, secrets: &[(String, Secret)]) -> Result<(), Error> {
     let path = folder.join(".env");
     let failed = |source| Error::File { action: "write", path: path.clone(), source };
     let mut text = match fs::read_to_string(&path) {

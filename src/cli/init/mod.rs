@@ -11,7 +11,7 @@ mod look;
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 use look::Seen;
 pub(super) use look::{Offers, ROWS_MAX, Trial, Wanted};
@@ -152,11 +152,7 @@ struct Answers {
 }
 
 /// The source as it is logged in to: with this password, or with what its reference gives.
-fn resolved(
-    source: &Connection,
-    password: Option<SecretString>,
-    folder: &std::path::Path,
-) -> Result<Connection, Error> {
+fn resolved(source: &Connection, password: Option<Secret>, folder: &std::path::Path) -> Result<Connection, Error> {
     let mut source = source.clone();
     source.password = None;
     resolve_new_source(&mut source, folder).map_err(|(message, hint)| Error::Usage { message, hint })?;

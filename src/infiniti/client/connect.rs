@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
-use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use crate::infiniti::answer::Words;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Client, redirect};
-use secrecy::ExposeSecret;
 use url::Url;
 
 use super::connect::{CONNECT_TIMEOUT, Resolver, with_proxy};

@@ -19,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::secret::Secret;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Multipart, Request, State};
@@ -29,7 +30,6 @@ use base64::Engine as _;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use regex::Regex;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -52,7 +52,7 @@ pub struct Options {
     /// The account that may import.
     pub username: String,
     /// Its password.
-    pub password: SecretString,
+    pub password: Secret,
     /// Where the patrons are kept; in memory only if there is none.
     pub file: Option<PathBuf>,
     /// What goes wrong. The first one that still strikes does; `reject=` works beside the others.
@@ -61,7 +61,7 @@ pub struct Options {
 
 impl Options {
     /// On any free port, in memory, without faults.
-    pub fn new(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
+    pub fn new(username: impl Into<String>, password: impl Into<Secret>) -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             username: username.into(),
@@ -167,7 +167,7 @@ impl Sandbox {
 
 struct Shared {
     username: String,
-    password: SecretString,
+    password: Secret,
     file: Option<PathBuf>,
     state: Mutex<Inner>,
 }

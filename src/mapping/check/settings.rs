@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
-
 use super::section::{Field, Section};
 use super::{Checker, is_literal};
 use crate::mapping::code::Code;

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use secrecy::ExposeSecret;
-
 use super::write::scalar;
+use crate::secret::Secret;
 use crate::source::{Connection, Encryption, Engine, Login};
 
 /// The reference that stands for the source's password unless the given address has one of its own.
@@ -54,7 +53,7 @@ pub fn head(source: &Connection, target: &str, account: &str) -> String {
 
 /// The reference to the password that a mapping of this source holds; `None` if it needs none.
 pub fn password_of(source: &Connection) -> Option<&str> {
-    let given = source.password.as_ref().map(ExposeSecret::expose_secret).filter(|password| is_reference(password));
+    let given = source.password.as_ref().map(Secret::expose_secret).filter(|password| is_reference(password));
     match (source.engine, source.login) {
         (Engine::Sqlite | Engine::Csv, _) => None,
         // The account that runs the program.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 use super::{
     Connection, ConnectionError, Encryption, Engine, PASSWORD_KEY, local_host, nearest, outside_references,
@@ -134,7 +134,7 @@ pub(super) fn parse(text: &str) -> Result<Connection> {
             Keyword::Server => parse_server(&mut connection, &value)?,
             Keyword::Database => connection.database = value,
             Keyword::Username => connection.username = value,
-            Keyword::Password => connection.password = Some(SecretString::from(value)),
+            Keyword::Password => connection.password = Some(Secret::from(value)),
             Keyword::IntegratedSecurity => match parse_integrated(&value) {
                 Some(login) => connection.login = login,
                 None => return wrong("`true`, `false` or `SSPI`"),
@@ -307,17 +307,17 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::super::tests::refusals;
     use super::super::{Connection, Encryption, Login};
+    use crate::secret::Secret;
 
     fn parsed(text: &str) -> Connection {
         Connection::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn password(connection: &Connection) -> Option<&str> {
-        connection.password.as_ref().map(ExposeSecret::expose_secret)
+        connection.password.as_ref().map(Secret::expose_secret)
     }
 
     #[test]

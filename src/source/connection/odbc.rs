@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use crate::secret::Secret;
 
 use super::url::Result;
 use super::{Connection, ConnectionError, Engine, OneLine, outside_references};
@@ -59,7 +59,7 @@ impl OdbcString {
 
     /// The whole string for the driver manager, with its secrets.
     #[cfg_attr(not(any(feature = "odbc", test)), expect(dead_code, reason = "for the driver manager only"))]
-    pub(in crate::source) fn with_login(&self, username: &str, password: Option<&SecretString>) -> SecretString {
+    pub(in crate::source) fn with_login(&self, username: &str, password: Option<&Secret>) -> Secret {
         let mut text = String::new();
         let mut add = |key: &str, value: &str| {
             text.push_str(key);

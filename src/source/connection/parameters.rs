@@ -1,6 +1,6 @@
 //! The parameters of a URL: what stands after its `?`.
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 use super::url::{Result, decoded, special_character};
 use super::{
@@ -47,7 +47,7 @@ pub(super) fn parse(connection: &mut Connection, query: &str, user_is_given: boo
         };
         match name {
             "username" => connection.username = value,
-            "password" => connection.password = Some(SecretString::from(value)),
+            "password" => connection.password = Some(Secret::from(value)),
             "database" => connection.database = value,
             "encryption" => {
                 encryption = Some(parse_encryption(engine, &value)?);

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use secrecy::SecretString;
+use crate::secret::Secret;
 
 use super::{
     Connection, ConnectionError, EXAMPLE, Encryption, Engine, PASSWORD_KEY, csv, local_host, nearest, odbc,
@@ -71,7 +71,7 @@ pub(super) fn parse(scheme: &str, rest: &str) -> Result<Connection> {
             None => (login, None),
         };
         connection.username = decoded(username)?.into_owned();
-        connection.password = password.map(decoded).transpose()?.map(|text| SecretString::from(text.into_owned()));
+        connection.password = password.map(decoded).transpose()?.map(|text| Secret::from(text.into_owned()));
         user_is_given = !username.is_empty();
         place = &authority[at + 1..];
     }
@@ -231,17 +231,17 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::super::tests::refusals;
     use super::super::{Connection, Encryption, Engine, Login};
+    use crate::secret::Secret;
 
     fn parsed(text: &str) -> Connection {
         Connection::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn password(connection: &Connection) -> Option<&str> {
-        connection.password.as_ref().map(ExposeSecret::expose_secret)
+        connection.password.as_ref().map(Secret::expose_secret)
     }
 
     #[test]

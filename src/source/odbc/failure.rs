@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use odbc_api::Error;
 use odbc_api::handles::Record;
-use secrecy::ExposeSecret as _;
 
 use crate::source::error::without_values;
 use crate::source::{Connection, SourceError, failure};
