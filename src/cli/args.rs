@@ -96,6 +96,8 @@ pub(super) enum Command {
     State(StateArgs),
     /// Have systemd, cron or the Windows Task Scheduler run the push, by itself, every night.
     Schedule(ScheduleArgs),
+    /// Keep secrets in the platform's credential store, and tell where the secrets of a mapping are found.
+    Secret(SecretArgs),
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of mapping files, by which editors complete and check them.
@@ -486,6 +488,41 @@ pub(super) struct RootArg {
     /// Work on the files of another machine, whose `/` is this folder: an image, or a disk to be; start nothing.
     #[arg(long, value_name = "FOLDER")]
     pub(super) root: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SecretArgs {
+    #[command(subcommand)]
+    pub(super) command: SecretCommand,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretCommand {
+    /// Keep a secret for `${keyring:NAME}`: asks for it without showing it, or reads it from stdin.
+    ///
+    /// It is kept for the account that runs this command, and for no other: run it as the account that runs sispush.
+    Set {
+        /// Its name: letters, digits, `-`, `_`, `.`.
+        name: String,
+        /// Taken only to be refused without being shown, as an unknown argument would be.
+        #[arg(hide = true)]
+        secret: Vec<String>,
+    },
+    /// Tell the names that are kept; or, of mappings, where each secret is found, or what is wrong. Never what they hold.
+    List {
+        /// Mapping files, or folders of `.yaml` and `.yml` files.
+        #[arg(value_name = "MAPPING")]
+        mappings: Vec<PathBuf>,
+        /// Format of the result.
+        #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+        format: FormatArg,
+    },
+    /// Forget a secret that is kept.
+    Delete {
+        /// Its name.
+        name: String,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod doctor;
 mod explain;
+mod hidden;
 mod init;
 mod man;
 mod note;
@@ -15,6 +16,7 @@ mod push;
 mod random;
 mod sandbox;
 mod schedule;
+mod secret;
 mod state;
 mod test;
 
@@ -30,6 +32,7 @@ use args::{ColourArg, Command, LogFormatArg};
 use output::Output;
 
 use crate::error::{Error, ExitCode};
+use crate::mapping;
 use crate::ops;
 use crate::ops::logging::{self, LogFormat, LogOptions};
 use crate::ops::rotation::Rotation;
@@ -91,6 +94,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Schedule(args) => schedule::run(args, &mut output),
+        Command::Secret(args) => secret::run(args, &mut output),
         Command::Sandbox(args) => until_interrupted(|_| sandbox::run(args, output.clone())),
         Command::Demo(args) => until_interrupted(|interrupt| demo::run(args, interrupt, output.clone())),
         Command::Schema { base } => output.schema(base).map(|()| ExitCode::Complete),
@@ -188,6 +192,7 @@ where
         };
         let Some(result) = ended else {
             ops::remove_unfinished();
+            mapping::stop_commands();
             return Err(Error::Interrupted);
         };
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

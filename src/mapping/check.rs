@@ -47,6 +47,7 @@ pub(super) struct Checked {
     pub(super) limits: Limits,
     pub(super) expect: Vec<Expectation>,
     pub(super) references: Vec<(Reference, Part, Range<usize>)>,
+    pub(super) allows_commands: bool,
     pub(super) source_span: Range<usize>,
     pub(super) target_span: Range<usize>,
     pub(super) proxy_span: Option<Range<usize>>,
@@ -111,6 +112,10 @@ impl Checker<'_> {
         let hold = self.hold(section.get("hold"));
         let limits = self.limits(section.get("limits"));
         let expect = self.expect(section.get("expect"), users.as_deref(), limits.as_ref(), has_state);
+        let allows_commands = self.switch(&section, "allow_commands");
+        if allows_commands == Some(false) {
+            self.refuse_commands();
+        }
         let (target, proxy_span) = target?;
         let folders = self.folders(source_field?, target_field?, state_field);
         Some(Checked {
@@ -126,6 +131,7 @@ impl Checker<'_> {
             limits: limits?,
             expect: expect?,
             references: std::mem::take(&mut self.references),
+            allows_commands: allows_commands?,
             source_span: source_field?.key_span.clone(),
             target_span: target_field?.key_span.clone(),
             proxy_span,
@@ -153,6 +159,16 @@ impl Checker<'_> {
             target_ca_file: folder(target.node.entry("ca_file").unwrap_or(target.node)),
             state: state.map_or_else(Default::default, |field| folder(field.node)),
         }
+    }
+
+    fn refuse_commands(&mut self) {
+        let commands = self.references.iter().filter(|(reference, ..)| matches!(reference, Reference::Command(_)));
+        let findings: Vec<Finding> = commands
+            .map(|(_, _, span)| {
+                Finding::error(Code::CommandNotAllowed, span, secret::COMMAND_REFUSED).hint(secret::COMMAND_HINT)
+            })
+            .collect();
+        self.findings.extend(findings);
     }
 
     fn version(&mut self, section: &Section<'_>) {

@@ -74,6 +74,7 @@ codes! {
     Name "name" "The mapping's name cannot be used.",
     Reference "reference" "A reference to a secret is not written rightly.",
     ReferenceNotReplaced "reference-not-replaced" "A reference stands where references are not replaced.",
+    CommandNotAllowed "command-not-allowed" "A secret comes from a program, and the mapping does not allow that.",
     Secret "secret" "A secret that the mapping refers to cannot be had.",
     LiteralPassword "literal-password" "A password stands in the file in plain text.",
     SourceUrl "source-url" "The source's address cannot be used.",

@@ -1,8 +1,6 @@
 //! `.env` files: `NAME=VALUE` lines.
 
 use std::collections::HashMap;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::secret::Secret;
@@ -11,12 +9,7 @@ use super::secret::{self, Fault};
 
 /// The variables of a file; none if there is no file.
 pub(super) fn read(path: &Path) -> Result<HashMap<String, Secret>, Fault> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(secret::unreadable(path, &error)),
-    };
-    secret::check_private(path)?;
+    let Some(bytes) = secret::read_private(path)? else { return Ok(HashMap::new()) };
     let text = String::from_utf8(bytes)
         .map_err(|_| Fault::new(format!("`{}` is not UTF-8 text", path.display()), "save the file as UTF-8"))?;
     parse(&text).map_err(|(line, reason)| {

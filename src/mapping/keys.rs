@@ -37,7 +37,7 @@ pub struct Key {
 pub enum Kind {
     /// Text.
     Text,
-    /// Text that may hold references to secrets: `${NAME}`, `${file:PATH}`.
+    /// Text that may hold references to secrets: `${NAME}`, `${file:PATH}` and the other kinds.
     Secret,
     /// `true` or `false`.
     Switch,
@@ -128,6 +128,13 @@ pub static ROOT: Shape = Shape {
             "state",
             Kind::Secret,
             "where it is kept what Infiniti has accepted: a file, `postgres://user@host/database`, or `none`; without it the platform's usual place",
+        ),
+        // Whoever writes this file gives the leave, and nobody else: no file that it includes may.
+        with_default(
+            "allow_commands",
+            Kind::Switch,
+            "false",
+            "whether `${command:…}` may run programs; only its owner may then be able to write the mapping",
         ),
     ],
     later: &["notify", "contacts", "images", "groups"],

@@ -9,7 +9,7 @@ use super::check;
 use super::code::Code;
 use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceText};
 use super::include::Document;
-use super::secret::{self, Fault, Origin, Reference, Secrets};
+use super::secret::{self, Commands, Fault, Origin, Reference, Secrets};
 use super::text::{self, TextError};
 use super::{Mapping, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
@@ -54,6 +54,8 @@ pub(super) struct Unresolved {
     /// Where the state's place stands, if it is in the file.
     state: Option<Place>,
     folders: Folders,
+    /// Whether programs may be run for secrets.
+    allows_commands: bool,
 }
 
 /// The folders that relative paths start from: each that of the file in which the path stands.
@@ -64,6 +66,15 @@ pub(super) struct Folders {
     pub(super) source_ca_file: PathBuf,
     pub(super) target_ca_file: PathBuf,
     pub(super) state: PathBuf,
+}
+
+/// A reference to a secret, and what becomes of it when it is looked up.
+#[derive(Debug)]
+pub struct Found {
+    /// As it is written: `${NAME}`.
+    pub reference: String,
+    /// Where it is found; or what is wrong, and what to do.
+    pub place: Result<Origin, (String, Option<Hint>)>,
 }
 
 impl Mapping {
@@ -134,6 +145,7 @@ impl Mapping {
             proxy: checked.proxy_span.as_ref().map(place),
             state: checked.state_span.as_ref().map(place),
             folders: checked.folders,
+            allows_commands: checked.allows_commands,
         };
         Ok(Self {
             name: checked.name,
@@ -163,7 +175,8 @@ impl Mapping {
     pub fn resolve(&mut self, parts: &[Part]) -> Result<(), MappingError> {
         let parts: Vec<Part> = self.unresolved.parts.iter().filter(|part| parts.contains(part)).copied().collect();
         let folders = self.secret_folders();
-        let mut secrets = Secrets::new(&folders, &secret::environment);
+        let own_files = self.own_files();
+        let mut secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
         let mut problems = Vec::new();
         for (reference, part, place) in &self.unresolved.references {
             if parts.contains(part)
@@ -172,8 +185,8 @@ impl Mapping {
                 problems.push(problem(place, fault));
             }
         }
-        // One unreadable `.env` is one problem, however many secrets should come from it.
-        problems.dedup_by(|next, previous| next.message == previous.message && next.message.contains(".env`"));
+        // One unreadable `.env`, or no store, is one problem, however many secrets should come from it.
+        problems.dedup_by(|next, previous| next.message == previous.message && !next.message.contains("${"));
         let resolved = if problems.is_empty() { self.resolved(&parts, &mut secrets) } else { Err(problems) };
         (self.source, self.target, self.state) =
             resolved.map_err(|problems| MappingError::Invalid { path: self.path.clone(), problems })?;
@@ -185,7 +198,8 @@ impl Mapping {
     /// it is.
     pub fn references(&self) -> Vec<(String, Option<Origin>)> {
         let folders = self.secret_folders();
-        let secrets = Secrets::new(&folders, &secret::environment);
+        let own_files = self.own_files();
+        let secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
         let mut found: Vec<(String, Option<Origin>)> = Vec::new();
         let Unresolved { parts, references, .. } = &self.unresolved;
         for (reference, _, _) in references.iter().filter(|(_, part, _)| parts.contains(part)) {
@@ -202,6 +216,31 @@ impl Mapping {
         let mut folders = vec![folder_of(&self.path)];
         folders.extend(self.base.as_deref().map(folder_of).filter(|base| *base != folders[0]));
         folders
+    }
+
+    /// The files that the mapping is made of.
+    fn own_files(&self) -> Vec<&Path> {
+        std::iter::once(self.path.as_path()).chain(self.base.as_deref()).collect()
+    }
+
+    /// The references that are not replaced yet, each once, and what looking them up gives. Programs are not run.
+    pub fn find_secrets(&self) -> Vec<Found> {
+        let folders = self.secret_folders();
+        let own_files = self.own_files();
+        let mut secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
+        let mut all: Vec<Found> = Vec::new();
+        for (reference, _, _) in &self.unresolved.references {
+            let written = reference.to_string();
+            if all.iter().all(|found| found.reference != written) {
+                let place = secrets.place(reference).map_err(|fault| (fault.message, fault.hint));
+                all.push(Found { reference: written, place });
+            }
+        }
+        all
+    }
+
+    fn commands<'f>(&self, own_files: &'f [&'f Path]) -> Commands<'f> {
+        if self.unresolved.allows_commands { Commands::Allowed(own_files) } else { Commands::Refused }
     }
 
     /// Source, target and state with the references of these parts replaced, or the first problem.
@@ -266,7 +305,7 @@ pub(super) fn resolve_source(
 /// What is wrong with the first that is missing, and what to do.
 pub(crate) fn resolve_new_source(source: &mut Connection, folder: &Path) -> Result<(), (String, Option<Hint>)> {
     let folders = [folder.to_owned()];
-    let mut secrets = Secrets::new(&folders, &secret::environment);
+    let mut secrets = Secrets::new(&folders, Commands::Refused, &secret::environment);
     resolve_source(source, &mut secrets, folder, folder).map_err(|fault| (fault.message, fault.hint))
 }
 

@@ -123,6 +123,7 @@ fn from_text(text: &str, has_tree: bool, columns: &[Range<usize>], masks: &mut V
                     }
                 }
                 in_url(text, start..end, masks);
+                in_command(text, start..end, masks);
             }
         }
         start += line.len();
@@ -161,6 +162,21 @@ fn in_url(text: &str, line: Range<usize>, masks: &mut Vec<Range<usize>>) {
         let password = login + colon + 1;
         if !is_reference(&shown[password..last_at]) {
             masks.push(line.start + password..line.start + last_at);
+        }
+    }
+}
+
+/// `${command:program arguments}`: an argument may be a secret, though it should not; the program is shown.
+fn in_command(text: &str, line: Range<usize>, masks: &mut Vec<Range<usize>>) {
+    const OPENING: &str = "${command:";
+    let shown = &text[line.clone()];
+    for (at, opening) in shown.match_indices(OPENING) {
+        let command = at + opening.len();
+        let inner = &shown[command..];
+        let inner = &inner[..inner.find('}').unwrap_or(inner.len())];
+        let program = inner.len() - inner.trim_start().len();
+        if let Some(arguments) = inner[program..].find([' ', '\t']) {
+            masks.push(line.start + command + program + arguments + 1..line.start + command + inner.len());
         }
     }
 }
@@ -259,6 +275,19 @@ mod tests {
     fn a_reference_with_more_around_it_is_masked() {
         assert_eq!(masked("password: ${A}hunter2", false), "password: *");
         assert_eq!(masked("password: ${A}hunter2", true), "password: *");
+    }
+
+    #[test]
+    fn the_arguments_of_a_command_are_masked() {
+        for (text, expected) in [
+            ("password: ${command:pass}", "password: ${command:pass}"),
+            ("password: ${command: pass show sis} # x", "password: ${command: pass *} # x"),
+            ("url: mysql://u:${command:a b@c}@h/d", "url: mysql://u:${command:a *}@h/d"),
+            ("username: ${command:a hunter2", "username: ${command:a *"),
+        ] {
+            assert_eq!(masked(text, false), expected);
+        }
+        assert_eq!(masked("password: ${command:pass show sis}", true), "password: ${command:pass *}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Mapping files: one YAML file is one school's sync.
 //!
 //! [`Mapping::load`] reads a file and checks everything that needs no network: every problem found is reported at
-//! once, each with its place ([`MappingError`]). References to secrets (`${NAME}`, `${file:PATH}`) stay as they are
+//! once, each with its place ([`MappingError`]). References to secrets (`${NAME}`, `${file:PATH}` and others) stay as they are
 //! until [`Mapping::resolve`], so any character in a secret is safe.
 //!
 //! A mapping may include one base with what others share: the two are read as one document, whose places know their file.
@@ -44,11 +44,11 @@ pub(crate) use dotenv::{line as secret_line, names as secret_names};
 pub use expect::{Check, Consequence, Expectation, ValueRule};
 pub(crate) use include::base_of;
 pub use keys::nearest;
-pub use load::{Part, find};
+pub use load::{Found, Part, find};
 pub(crate) use load::{folder_of, resolve_new_source};
 pub use lookup::Lookup;
 pub use secret::Origin;
-pub(crate) use secret::environment;
+pub(crate) use secret::{environment, keyring, stop_commands};
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
 pub use share::{Shareable, shareable};
 pub use state::{StateLocation, StateLocationError};

@@ -538,6 +538,7 @@ mod tests {
     const UNSEEN: &[(&str, &str)] = &[
         ("Bad name", "the file's name is not in the file"),
         ("ca-file-missing", "files that are named"),
+        ("command-not-allowed", "the leave stands in another key"),
         ("control-character-in-path", "escapes are read already"),
         ("duplicate-header-case", "a key that differs only in case, or comes again"),
         ("duplicate-key", "a key that differs only in case, or comes again"),

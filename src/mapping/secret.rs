@@ -1,17 +1,24 @@
-//! References to secrets: `${NAME}` and `${file:PATH}`.
+//! References to secrets: `${NAME}`, `${file:PATH}`, `${credential:NAME}`, `${keyring:NAME}` and `${command:…}`.
 //!
 //! They are replaced after the mapping is parsed, so any character in a secret is safe. No message shows a value.
 
+mod command;
+mod file;
+pub(crate) mod keyring;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::secret::Secret;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+pub(crate) use command::stop_commands;
+pub(super) use file::read_private;
 
 use super::dotenv;
 use super::include::tidy;
 use crate::error::Hint;
+use crate::secret::Secret;
 
 /// A part of a text that may hold references.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +28,18 @@ pub(super) enum Piece {
 }
 
 /// Where a secret lies.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Reference {
     /// An environment variable, or a line of `.env` beside the mapping or its base.
     Variable(String),
     /// A file's text, relative to the mapping.
     File(String),
+    /// A credential that systemd hands to its service.
+    Credential(String),
+    /// An entry of the platform's store.
+    Keyring(String),
+    /// What a program prints: its name, then its arguments. Never empty.
+    Command(Vec<String>),
 }
 
 impl fmt::Display for Reference {
@@ -34,7 +47,21 @@ impl fmt::Display for Reference {
         match self {
             Self::Variable(name) => write!(f, "${{{name}}}"),
             Self::File(path) => write!(f, "${{file:{path}}}"),
+            Self::Credential(name) => write!(f, "${{credential:{name}}}"),
+            Self::Keyring(name) => write!(f, "${{keyring:{name}}}"),
+            // An argument may be a secret, though it should not.
+            Self::Command(words) => {
+                let more = if words.len() > 1 { " …" } else { "" };
+                write!(f, "${{command:{}{more}}}", words.first().map_or("", String::as_str))
+            }
         }
+    }
+}
+
+/// As it is displayed: the arguments of a command are in no crash text either.
+impl fmt::Debug for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -47,6 +74,26 @@ pub enum Origin {
     DotEnv,
     /// A file of its own.
     File,
+    /// A credential of the service that sispush runs as.
+    Credential,
+    /// The platform's store of credentials.
+    Keyring,
+    /// A program prints it.
+    Command,
+}
+
+impl Origin {
+    /// Its name for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::DotEnv => "dotenv",
+            Self::File => "file",
+            Self::Credential => "credential",
+            Self::Keyring => "keyring",
+            Self::Command => "command",
+        }
+    }
 }
 
 /// What is wrong with a reference: message and hint.
@@ -60,10 +107,14 @@ impl Fault {
     pub(super) fn new(message: impl Into<String>, hint: impl Into<Hint>) -> Self {
         Self { message: message.into(), hint: Some(hint.into()) }
     }
+
+    fn into_parts(self) -> (String, Option<Hint>) {
+        (self.message, self.hint)
+    }
 }
 
-/// Kinds of references that are planned.
-const LATER: [&str; 4] = ["keyring", "credential", "command", "env"];
+/// What stands before the colon of a reference, and what others call it.
+const KINDS: [&str; 5] = ["file", "credential", "keyring", "command", "env"];
 
 /// Takes a text apart. `$${` is a literal `${`.
 pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Fault> {
@@ -99,25 +150,56 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece>, Fault> {
 
 /// The text inside the braces is not shown when it is no reference: it may be part of a password.
 fn reference(inner: &str) -> Result<Reference, Fault> {
-    const HINT: &str =
-        "write `${NAME}` for an environment variable, `${file:PATH}` for a file; a literal `${` is written `$${`";
-    match inner.split_once(':') {
-        Some(("file", path)) if !path.trim().is_empty() => Ok(Reference::File(path.trim().to_owned())),
-        Some(("file", _)) => Err(Fault::new("`${file:}` names no file", HINT)),
-        Some((kind, _)) if LATER.contains(&kind) => {
-            Err(Fault::new(format!("references of the kind `${{{kind}:…}}` are not in this version yet"), HINT))
-        }
-        None if is_name(inner) => Ok(Reference::Variable(inner.to_owned())),
+    const HINT: &str = "write `${NAME}` for an environment variable, `${file:PATH}`, `${credential:NAME}`, `${keyring:NAME}` or `${command:PROGRAM}`; a literal `${` is written `$${`";
+    let Some((kind, rest)) = inner.split_once(':') else {
+        return if is_name(inner) {
+            Ok(Reference::Variable(inner.to_owned()))
+        } else {
+            Err(Fault::new("`${…}` is not a reference that sispush knows", HINT))
+        };
+    };
+    let rest = rest.trim();
+    match kind {
+        "file" if rest.is_empty() => Err(Fault::new("`${file:}` names no file", HINT)),
+        "file" => Ok(Reference::File(rest.to_owned())),
+        "credential" if is_credential_name(rest) => Ok(Reference::Credential(rest.to_owned())),
+        "credential" => Err(Fault::new(
+            "what `${credential:…}` names is no name of a credential",
+            "write the name alone, as in the service's `LoadCredential=NAME:PATH`: no `/`, no `:`",
+        )),
+        "keyring" if is_store_name(rest) => Ok(Reference::Keyring(rest.to_owned())),
+        "keyring" => Err(Fault::new("what `${keyring:…}` names is no name for a secret", keyring::NAME_RULE)),
+        "command" => command::words(rest).map(Reference::Command).map_err(|reason| {
+            Fault::new(
+                format!("what `${{command:…}}` runs is not written rightly: {reason}"),
+                "write a program and its words, `${command:pass show sis}`, with quotes around a word that has spaces; it cannot hold `}`",
+            )
+        }),
+        "env" => Err(Fault::new("an environment variable is written without `env:`", "write `${NAME}`")),
         _ => Err(Fault::new("`${…}` is not a reference that sispush knows", HINT)),
     }
 }
 
-/// Whether this is what stands inside the braces of a reference, of a later version's kinds too.
+/// Whether this is what stands inside the braces of a reference.
 pub(super) fn looks_like_reference(inner: &str) -> bool {
     match inner.split_once(':') {
-        Some((kind, _)) => kind == "file" || LATER.contains(&kind),
+        Some((kind, _)) => KINDS.contains(&kind),
         None => is_name(inner),
     }
+}
+
+/// One component of a path, as systemd allows it.
+fn is_credential_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && !matches!(text, "." | "..")
+        && text.chars().all(|char| (' '..='~').contains(&char) && !matches!(char, '/' | '\\' | ':'))
+}
+
+fn is_store_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.'))
 }
 
 pub(super) fn is_name(text: &str) -> bool {
@@ -133,10 +215,20 @@ pub(super) fn references(text: &str) -> impl Iterator<Item = Reference> {
     })
 }
 
+/// Whether programs may be asked for secrets.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Commands<'m> {
+    /// Nobody has allowed it.
+    Refused,
+    /// The mapping says so, which is made of these files: nobody else may be able to change them.
+    Allowed(&'m [&'m Path]),
+}
+
 /// Looks secrets up, each once.
 pub(super) struct Secrets<'m> {
     /// The mapping's folder, then its base's, if that is another.
     folders: &'m [PathBuf],
+    commands: Commands<'m>,
     environment: &'m dyn Fn(&str) -> Option<String>,
     /// The `.env` of the folders, each read when a variable is not found before it.
     dotenvs: Vec<Result<HashMap<String, Secret>, Fault>>,
@@ -144,8 +236,12 @@ pub(super) struct Secrets<'m> {
 }
 
 impl<'m> Secrets<'m> {
-    pub(super) fn new(folders: &'m [PathBuf], environment: &'m dyn Fn(&str) -> Option<String>) -> Self {
-        Self { folders, environment, dotenvs: Vec::new(), values: HashMap::new() }
+    pub(super) fn new(
+        folders: &'m [PathBuf],
+        commands: Commands<'m>,
+        environment: &'m dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        Self { folders, commands, environment, dotenvs: Vec::new(), values: HashMap::new() }
     }
 
     /// The secret's text.
@@ -155,14 +251,25 @@ impl<'m> Secrets<'m> {
         }
         let value = match reference {
             Reference::Variable(name) => self.variable(name),
-            Reference::File(path) => read_file(&self.file(path)).map(Into::into),
+            Reference::File(path) => file::read(&self.file(path)),
+            Reference::Credential(name) => self.credential(name),
+            Reference::Keyring(name) => aside(|| keyring::find(name)),
+            Reference::Command(words) => {
+                self.check_commands().and_then(|()| aside(|| command::run(words, self.own_folder(), None)))
+            }
         };
         let value = value.and_then(|value: Secret| {
             if value.expose_secret().is_empty() {
-                Err(Fault::new(
-                    format!("the secret `{reference}` is empty"),
-                    "give it a value; for none at all write `\"\"` in the mapping",
-                ))
+                Err(match reference {
+                    Reference::Command(words) => Fault::new(
+                        format!("`{}` printed nothing in its first line", words[0]),
+                        "let it print the secret in its first line",
+                    ),
+                    _ => Fault::new(
+                        format!("the secret `{reference}` is empty"),
+                        "give it a value; for none at all write `\"\"` in the mapping",
+                    ),
+                })
             } else {
                 Ok(value)
             }
@@ -180,6 +287,27 @@ impl<'m> Secrets<'m> {
                 self.folders.iter().map_while(is_in).any(|is_in| is_in).then_some(Origin::DotEnv)
             }
             Reference::File(path) => self.file(path).is_file().then_some(Origin::File),
+            Reference::Credential(name) => self.credential_path(name)?.is_file().then_some(Origin::Credential),
+            Reference::Keyring(name) => aside(|| keyring::find(name)).is_ok().then_some(Origin::Keyring),
+            Reference::Command(_) => self.check_commands().is_ok().then_some(Origin::Command),
+        }
+    }
+
+    /// Where a secret is found, or what is wrong with it. A program is not run for that.
+    pub(super) fn place(&mut self, reference: &Reference) -> Result<Origin, Fault> {
+        match reference {
+            Reference::Command(_) => self.check_commands().map(|()| Origin::Command),
+            Reference::Variable(_) | Reference::File(_) | Reference::Credential(_) | Reference::Keyring(_) => {
+                self.get(reference)?;
+                Ok(match reference {
+                    Reference::Variable(name) if (self.environment)(name).is_some() => Origin::Environment,
+                    Reference::Variable(_) => Origin::DotEnv,
+                    Reference::File(_) => Origin::File,
+                    Reference::Credential(_) => Origin::Credential,
+                    Reference::Keyring(_) => Origin::Keyring,
+                    Reference::Command(_) => Origin::Command,
+                })
+            }
         }
     }
 
@@ -198,6 +326,45 @@ impl<'m> Secrets<'m> {
     /// A file's path starts from the mapping's folder; that of one in the base is written so.
     fn file(&self, path: &str) -> PathBuf {
         self.folders.first().map_or_else(|| path.into(), |folder| tidy(&folder.join(path)))
+    }
+
+    /// The folder of the mapping itself, in which programs run.
+    fn own_folder(&self) -> &Path {
+        self.folders.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    fn credential_path(&self, name: &str) -> Option<PathBuf> {
+        (self.environment)("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(name))
+    }
+
+    fn credential(&self, name: &str) -> Result<Secret, Fault> {
+        let Some(path) = self.credential_path(name) else {
+            return Err(Fault::new(
+                format!(
+                    "the secret `${{credential:{name}}}` is there only while systemd runs sispush as a service (`CREDENTIALS_DIRECTORY` is not set)"
+                ),
+                format!(
+                    "to try it by hand: `systemd-run --pipe --wait --same-dir --property=LoadCredential={name}:PATH sispush doctor MAPPING`"
+                ),
+            ));
+        };
+        if !path.exists() {
+            return Err(Fault::new(
+                format!("the service has no credential `{name}`"),
+                format!(
+                    "add a line `LoadCredential={name}:PATH` below `[Service]`, then run `systemctl daemon-reload`"
+                ),
+            ));
+        }
+        file::read(&path)
+    }
+
+    /// Whether programs may be asked: the mapping says so, and nobody but its owner can have written that.
+    fn check_commands(&self) -> Result<(), Fault> {
+        match self.commands {
+            Commands::Refused => Err(Fault::new(COMMAND_REFUSED, COMMAND_HINT)),
+            Commands::Allowed(files) => files.iter().try_for_each(|file| file::check_own(file)),
+        }
     }
 
     fn variable(&mut self, name: &str) -> Result<Secret, Fault> {
@@ -250,72 +417,25 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn read_file(path: &Path) -> Result<String, Fault> {
-    check_private(path)?;
-    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-    let mut text = String::from_utf8(bytes).map_err(|_| {
-        Fault::new(format!("the secret's file `{}` is not UTF-8 text", path.display()), "save the file as UTF-8")
-    })?;
-    if let Some(rest) = text.strip_prefix('\u{feff}') {
-        text = rest.to_owned();
+/// Said of a `${command:…}` in a mapping without leave for it.
+pub(super) const COMMAND_REFUSED: &str =
+    "`${command:…}` runs a program, which only a mapping with `allow_commands: true` may do";
+pub(super) const COMMAND_HINT: &str = "if you trust the program, add the line `allow_commands: true` to the mapping itself, and let only its owner write it";
+
+/// Does what may take a while beside the runtime's other work, where there is any: another school's push, or the hearing
+/// of Ctrl-C.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current() {
+        Ok(runtime) if runtime.runtime_flavor() == RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    Ok(text)
-}
-
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
-    let path = path.display();
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Fault::new(
-            format!("the secret's file `{path}` does not exist"),
-            "a path is relative to the folder of the file in which it stands",
-        ),
-        std::io::ErrorKind::PermissionDenied => Fault::new(
-            format!("could not read `{path}`: permission denied"),
-            "let the account that runs sispush read the file",
-        ),
-        _ => Fault { message: format!("could not read `{path}`: {error}"), hint: None },
-    }
-}
-
-/// Refuses a file that others than its owner can read, where the platform says so.
-#[cfg(unix)]
-pub(super) fn check_private(path: &Path) -> Result<(), Fault> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    let others = metadata.mode() & 0o077;
-    if others == 0 || metadata.uid() == 0 && is_handed_by_system(path) {
-        return Ok(());
-    }
-    Err(Fault::new(
-        format!("`{}` holds secrets and can be read by other accounts", path.display()),
-        format!("run `chmod 600 {}`", path.display()),
-    ))
-}
-
-/// Windows keeps a profile's or a service's folder to its account; its lists of access have no such simple reading.
-#[cfg(not(unix))]
-pub(super) fn check_private(_: &Path) -> Result<(), Fault> {
-    Ok(())
-}
-
-/// Container and service managers hand secrets in through these folders, readable by whom they choose.
-#[cfg(unix)]
-fn is_handed_by_system(path: &Path) -> bool {
-    let folders = [Some(PathBuf::from("/run")), environment("CREDENTIALS_DIRECTORY").map(PathBuf::from)];
-    let Ok(path) = path.canonicalize() else { return false };
-    folders.into_iter().flatten().filter_map(|folder| folder.canonicalize().ok()).any(|folder| path.starts_with(folder))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::fs;
 
     use super::*;
 
@@ -332,7 +452,7 @@ mod tests {
 
     fn expand(folder: &Path, text: &str) -> Result<String, String> {
         let environment = |name: &str| (name == "SET").then(|| "from ${ENV}".to_owned());
-        Secrets::new(&[folder.to_owned()], &environment).expand(text).map_err(|fault| fault.message)
+        Secrets::new(&[folder.to_owned()], Commands::Refused, &environment).expand(text).map_err(|fault| fault.message)
     }
 
     #[test]
@@ -362,20 +482,131 @@ mod tests {
             let message = expand(folder.path(), text).unwrap_err();
             assert!(message.ends_with("holds secrets and can be read by other accounts"), "{message}");
         }
+        let folder = folder_with("secret", "canary", 0o620);
+        let message = expand(folder.path(), "${file:secret}").unwrap_err();
+        assert!(message.ends_with("holds secrets and can be changed by other accounts"), "{message}");
     }
 
     #[test]
-    fn other_kinds_are_refused_without_showing_them() {
+    fn what_is_no_file_of_a_secret_is_told_as_such() {
+        let folder = folder_with("secret", &"x".repeat(1024 * 1024 + 1), 0o600);
+        let message = expand(folder.path(), "${file:secret}").unwrap_err();
+        assert!(message.ends_with("is larger than 1 MiB"), "{message}");
+        let message = expand(folder.path(), "${file:.}").unwrap_err();
+        assert!(message.ends_with("is a folder"), "{message}");
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused_without_showing_it() {
         for (text, message) in [
-            ("${keyring:sis}", "references of the kind `${keyring:…}` are not in this version yet"),
-            ("${credential:sis}", "references of the kind `${credential:…}` are not in this version yet"),
-            ("${command:pass show sis}", "references of the kind `${command:…}` are not in this version yet"),
             ("${canary pass}", "`${…}` is not a reference that sispush knows"),
+            ("${canary:pass}", "`${…}` is not a reference that sispush knows"),
             ("${}", "`${…}` is not a reference that sispush knows"),
             ("${canary", "a reference `${` is not closed"),
+            ("${file: }", "`${file:}` names no file"),
+            ("${env:CANARY}", "an environment variable is written without `env:`"),
+            ("${keyring:}", "what `${keyring:…}` names is no name for a secret"),
+            ("${keyring:can/ary}", "what `${keyring:…}` names is no name for a secret"),
+            ("${keyring:-canary}", "what `${keyring:…}` names is no name for a secret"),
+            ("${command: }", "what `${command:…}` runs is not written rightly: it names no program"),
+            ("${command:'' canary}", "what `${command:…}` runs is not written rightly: it names no program"),
+            ("${command:a 'canary}", "what `${command:…}` runs is not written rightly: a quote is not closed"),
         ] {
-            assert_eq!(pieces(text).unwrap_err().message, message);
+            let fault = pieces(text).unwrap_err();
+            assert_eq!(fault.message, message);
+            assert!(!format!("{fault:?}").to_lowercase().contains("canary"), "{fault:?}");
         }
+        for name in ["", ".", "..", "a/b", "a\\b", "a:b", "../a", "/a", "ä", "a\tb", &"a".repeat(256)] {
+            let fault = pieces(&format!("${{credential:{name}}}")).unwrap_err();
+            assert_eq!(fault.message, "what `${credential:…}` names is no name of a credential", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_shown_without_the_arguments_of_its_command() {
+        for (text, shown) in [
+            ("${A}", "${A}"),
+            ("${file: a b.txt }", "${file:a b.txt}"),
+            ("${credential:sis password}", "${credential:sis password}"),
+            ("${keyring:sis-1.a_b}", "${keyring:sis-1.a_b}"),
+            ("${command:pass}", "${command:pass}"),
+            ("${command:vault read --token=canary}", "${command:vault …}"),
+        ] {
+            let all: Vec<_> = references(text).collect();
+            assert_eq!(format!("{} {:?}", all[0], all[0]), format!("{shown} {shown}"));
+            assert!(looks_like_reference(&text[2..text.len() - 1]));
+        }
+    }
+
+    #[test]
+    fn a_credential_is_a_file_of_the_service() {
+        let folder = folder_with("sis", "canary\n", 0o400);
+        let path = folder.path().to_str().unwrap().to_owned();
+        let environment = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| path.clone());
+        let mut secrets = Secrets::new(Path::new("/nowhere"), Commands::Refused, &environment);
+        assert_eq!(secrets.expand("${credential:sis}").unwrap(), "canary");
+        assert_eq!(secrets.place(&Reference::Credential("sis".into())).unwrap(), Origin::Credential);
+        let fault = secrets.expand("${credential:infiniti}").unwrap_err();
+        assert_eq!(fault.message, "the service has no credential `infiniti`");
+        assert!(fault.hint.unwrap().contains("`LoadCredential=infiniti:PATH`"));
+        let none = |_: &str| None;
+        let fault = Secrets::new(folder.path(), Commands::Refused, &none).expand("${credential:sis}").unwrap_err();
+        assert!(fault.message.contains("only while systemd runs sispush as a service"), "{}", fault.message);
+    }
+
+    #[test]
+    fn a_command_needs_leave() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("ran");
+        let environment = |_: &str| None;
+        let mut secrets = Secrets::new(folder.path(), Commands::Refused, &environment);
+        let text = format!("${{command:touch {}}}", mark.display());
+        assert_eq!(secrets.expand(&text).unwrap_err().message, COMMAND_REFUSED);
+        assert!(!mark.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mapping_that_others_can_change_runs_nothing() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let folder = folder_with("school.yaml", "", 0o600);
+        let mapping = folder.path().join("school.yaml");
+        let environment = |_: &str| None;
+        let run = |text: &str| {
+            let files = [mapping.as_path()];
+            let mut secrets = Secrets::new(folder.path(), Commands::Allowed(&files), &environment);
+            secrets.expand(text).map_err(|fault| fault.message)
+        };
+        assert_eq!(run("${command:echo s3cret}").unwrap(), "s3cret");
+        for (file, others) in [(0o644, 0o755), (0o640, 0o1777)] {
+            mode(&mapping, file);
+            mode(folder.path(), others);
+            assert_eq!(run("${command:echo s3cret}").unwrap(), "s3cret");
+        }
+        mode(folder.path(), 0o700);
+        for bits in [0o620, 0o602, 0o666] {
+            mode(&mapping, bits);
+            let message = run("${command:echo canary}").unwrap_err();
+            assert_eq!(
+                message,
+                format!("`{}` can be changed by other accounts, so its commands are not run", mapping.display())
+            );
+        }
+        mode(&mapping, 0o600);
+        mode(folder.path(), 0o770);
+        let message = run("${command:echo canary}").unwrap_err();
+        assert!(message.contains("can be changed by other accounts"), "{message}");
+        // The program, too, where it is named by its path.
+        mode(folder.path(), 0o700);
+        let program = folder.path().join("tell");
+        fs::write(&program, "#!/bin/sh\necho s3cret\n").unwrap();
+        mode(&program, 0o700);
+        assert_eq!(run("${command:./tell}").unwrap(), "s3cret");
+        mode(&program, 0o770);
+        let message = run("${command:./tell}").unwrap_err();
+        assert!(message.contains("tell` can be changed by other accounts"), "{message}");
     }
 
     proptest! {
@@ -383,7 +614,7 @@ mod tests {
         fn any_text_survives_as_a_secret(secret in "(?s).{1,40}", before in "[^$]{0,5}", after in "[^$]{0,5}") {
             let environment = |_: &str| Some(secret.clone());
             let text = format!("{before}${{NAME}}{after}");
-            let expanded = Secrets::new(&["/nowhere".into()], &environment).expand(&text).unwrap();
+            let expanded = Secrets::new(&["/nowhere".into()], Commands::Refused, &environment).expand(&text).unwrap();
             prop_assert_eq!(expanded, format!("{before}{secret}{after}"));
         }
 
@@ -393,7 +624,7 @@ mod tests {
             // A `$` right before a reference would be read as part of its escape.
             prop_assume!(!text.contains("$${"));
             let environment = |_: &str| None;
-            prop_assert_eq!(Secrets::new(&["/nowhere".into()], &environment).expand(&escaped).unwrap(), text);
+            prop_assert_eq!(Secrets::new(&["/nowhere".into()], Commands::Refused, &environment).expand(&escaped).unwrap(), text);
         }
     }
 }

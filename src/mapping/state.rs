@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::load;
-use super::secret::{self, Fault, Secrets};
+use super::secret::{self, Commands, Fault, Secrets};
 use crate::error::Hint;
 use crate::source::Connection;
 
@@ -86,7 +86,7 @@ impl StateLocation {
         let mut resolved = self.clone();
         if let Self::Postgres(connection) = &mut resolved {
             let folders = [folder.to_owned()];
-            let mut secrets = Secrets::new(&folders, &secret::environment);
+            let mut secrets = Secrets::new(&folders, Commands::Refused, &secret::environment);
             load::resolve_source(connection, &mut secrets, folder, folder)?;
         }
         Ok(resolved)

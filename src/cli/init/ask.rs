@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::secret::Secret;
 
-use super::{Answers, files, hidden};
+use super::{Answers, files};
 use crate::cli::args::InitArgs;
+use crate::cli::hidden;
 use crate::cli::output::{Output, Question, Remark};
 use crate::error::Error;
 use crate::mapping::propose;

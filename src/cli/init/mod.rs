@@ -6,7 +6,6 @@
 
 mod ask;
 mod files;
-mod hidden;
 mod look;
 
 use std::path::PathBuf;

@@ -12,6 +12,7 @@ use crate::cli::args::FormatArg;
 use crate::cli::doctor::Examined;
 use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::client::Way;
+use crate::mapping::keyring::STORE;
 use crate::mapping::{MappingError, Origin, Problem, Severity};
 use crate::ops::doctor::bundle::Collected;
 use crate::ops::doctor::{CLOCK_MAX_S, DAYS_LEFT_MIN, Failure, Finding, Kind, Outcome, Part, Step, Trust};
@@ -512,6 +513,9 @@ fn secrets_text(references: &[(String, Option<Origin>)]) -> String {
     let parts = [
         of(Some(Origin::Environment), " from the environment"),
         of(Some(Origin::DotEnv), " from `.env`"),
+        of(Some(Origin::Keyring), &format!(" from {STORE}")),
+        of(Some(Origin::Credential), " from the service's credentials"),
+        of(Some(Origin::Command), " from a program"),
         of(Some(Origin::File), ""),
         of(None, ""),
     ];

@@ -12,6 +12,7 @@ mod preview;
 mod result;
 mod sarif;
 mod schedule;
+mod secret;
 mod state;
 
 pub(super) use init::{Question, Remark, some_of};

@@ -1,0 +1,144 @@
+//! Files that hold secrets: read only if nobody but their owner can read them.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::mapping::secret::Fault;
+use crate::secret::Secret;
+
+/// More than any secret or `.env`: what is larger was named by mistake.
+const SIZE_MAX: u64 = 1024 * 1024;
+
+/// A file's text, less one line break at its end.
+pub(super) fn read(path: &Path) -> Result<Secret, Fault> {
+    let bytes = read_private(path)?.ok_or_else(|| unreadable(path, &io::ErrorKind::NotFound.into()))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Fault::new(format!("the secret's file `{}` is not UTF-8 text", path.display()), "save the file as UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(less_line_break(text).into())
+}
+
+/// A text without the one line break that editors and `echo` put at its end.
+pub(super) fn less_line_break(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
+}
+
+/// The bytes of a file that nobody else can read; `None` if there is no file.
+pub(in crate::mapping) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    if path.is_dir() {
+        let hint = "name the file in it that holds the secret";
+        return Err(Fault::new(format!("the secret's file `{}` is a folder", path.display()), hint));
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    // Of the file that is open, so that none can be put in its place between the look and the reading.
+    let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+    check_private(path, &metadata)?;
+    let mut bytes = Vec::new();
+    file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(Fault::new(
+            format!("the secret's file `{}` is larger than 1 MiB", path.display()),
+            "name the file that holds the secret and nothing else",
+        ));
+    }
+    Ok(Some(bytes))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => Fault::new(
+            format!("the secret's file `{path}` does not exist"),
+            "a path is relative to the folder of the file in which it stands",
+        ),
+        io::ErrorKind::PermissionDenied => Fault::new(
+            format!("could not read `{path}`: permission denied"),
+            "let the account that runs sispush read the file",
+        ),
+        _ => Fault { message: format!("could not read `{path}`: {error}"), hint: None },
+    }
+}
+
+/// Refuses a file that others than its owner can read or change. With an access control list, the bits of the group are
+/// its widest right, so that one who is named there counts, too. Who can write in its folder can put another file in its
+/// place, but reads nothing by that: the folder is not looked at.
+#[cfg(unix)]
+fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), Fault> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let others = metadata.mode() & 0o077;
+    if others == 0 || metadata.uid() == 0 && is_handed_by_system(path) {
+        return Ok(());
+    }
+    let what = if others & 0o044 == 0 { "changed" } else { "read" };
+    Err(Fault::new(
+        format!("`{}` holds secrets and can be {what} by other accounts", path.display()),
+        format!("run `chmod 600 {}`", path.display()),
+    ))
+}
+
+/// Windows keeps a profile's or a service's folder to its account; its lists of access have no such simple reading, and are
+/// not looked at.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
+fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// Container and service managers hand secrets in through these folders, readable by whom they choose.
+#[cfg(unix)]
+fn is_handed_by_system(path: &Path) -> bool {
+    let folders = [Some("/run".into()), super::environment("CREDENTIALS_DIRECTORY")];
+    let Ok(path) = path.canonicalize() else { return false };
+    folders
+        .into_iter()
+        .flatten()
+        .filter_map(|folder| fs::canonicalize(folder).ok())
+        .any(|folder| path.starts_with(folder))
+}
+
+/// Refuses what others than its owner, who must be this account or root, can change: a mapping whose commands are run, and
+/// what they run. Of a file its folder counts, too, unless only owners may replace files there (as in `/tmp`).
+#[cfg(unix)]
+pub(super) fn check_own(path: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    const STICKY: u32 = 0o1000;
+    let account = rustix::process::geteuid().as_raw();
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    for (path, is_folder) in [(path, false), (folder, true)] {
+        let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let shown = path.display();
+        if metadata.uid() != account && metadata.uid() != 0 {
+            return Err(Fault::new(
+                format!(
+                    "`{shown}` belongs to another account than the one that runs sispush, so its commands are not run"
+                ),
+                format!("run `chown` on it, to the account that runs sispush or to root: `chown root {shown}`"),
+            ));
+        }
+        if metadata.mode() & 0o022 != 0 && !(is_folder && metadata.mode() & STICKY != 0) {
+            return Err(Fault::new(
+                format!("`{shown}` can be changed by other accounts, so its commands are not run"),
+                format!("run `chmod go-w {shown}`"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Not looked at, see above.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
+pub(super) fn check_own(_: &Path) -> Result<(), Fault> {
+    Ok(())
+}
