@@ -21,7 +21,7 @@ use support::context::{PASSWORD, TestContext};
 use tds::tokens;
 use tds::{Step, TdsServer};
 
-/// The commands of `--help`, with those below `state` in their place.
+/// The commands of `--help`, with those below `state` and `secret` in their place.
 fn commands() -> Vec<String> {
     let context = TestContext::new();
     let listed = |arguments: &[&str]| -> Vec<String> {
@@ -113,6 +113,12 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
         "schedule windows" => &["schedule windows school.yaml --user library"],
         "schedule show" => &["schedule show --root .", "schedule show --root . --format json"],
         "schedule remove" => &["schedule remove --root . nightly"],
+        // Where there is a store it is the machine's own, and is left alone.
+        "secret set" => &["secret set sis", "secret set sis canary-argument"],
+        "secret list" if HAS_STORE => &["secret list school.yaml", "secret list school.yaml --format json"],
+        "secret list" => &["secret list", "secret list school.yaml", "secret list school.yaml --format json"],
+        "secret delete" if HAS_STORE => &["secret delete no/name"],
+        "secret delete" => &["secret delete sis"],
         "schema" => &["schema"],
         "completions" => &["completions bash"],
         "man" => &["man"],
@@ -120,6 +126,9 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
     };
     lines.iter().map(|line| line.split(' ').collect()).collect()
 }
+
+/// Whether this build keeps secrets in a store of the platform's.
+const HAS_STORE: bool = cfg!(any(windows, target_os = "macos", feature = "secret-service"));
 
 /// Whether a command may send patrons, or write the state. `demo` and `sandbox` do so to an Infiniti of their own.
 fn may_send(command: &str) -> bool {
@@ -296,10 +305,35 @@ impl School {
     }
 
     fn with_secrets(self, text: &str) -> Self {
-        self.context.write(".env", text);
+        self.with_private(".env", text)
+    }
+
+    /// With a file that only its owner can read.
+    fn with_private(self, name: &str, text: &str) -> Self {
+        self.context.write(name, text);
+        self.only_owner(name)
+    }
+
+    fn only_owner(self, name: &str) -> Self {
         #[cfg(unix)]
-        fs::set_permissions(self.context.path(".env"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        fs::set_permissions(self.context.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         self
+    }
+
+    /// With a secret of every kind that a test can have: a variable, a line of `.env`, a file, a credential of systemd, and
+    /// a program, whose arguments and errors are none of anybody's business either.
+    fn with_every_kind(mut self) -> Self {
+        let command = r#"${command:sh -c "cat secret-told; echo canary-error >&2" canary-word}"#;
+        self.context.set_env("PROXY_USER", "canary-user");
+        let credentials = self.context.path("credentials");
+        fs::create_dir(&credentials).unwrap();
+        self.context.set_env("CREDENTIALS_DIRECTORY", &credentials.display().to_string());
+        self.with_private("secret-told", &format!("{PASSWORD}\ncanary-second\n"))
+            .with_private("secret-file", "canary-file\n")
+            .with_private("credentials/source", "canary-credential\n")
+            .with_secrets("PROXY_PASSWORD=canary-dotenv\n")
+            .with("  password: ${INFINITI_PASSWORD}", &format!("  password: '{command}'"))
+            .only_owner("school.yaml")
     }
 }
 
@@ -353,6 +387,25 @@ fn canary_schools() -> Vec<School> {
         School::new("a dead proxy and state", sqlite, "state: postgres://u:${STATE_PASSWORD}@127.0.0.1:1/db\n")
             .with("  retries: 0", "  retries: 0\n  proxy: http://u:${PROXY_PASSWORD}@127.0.0.1:1")
             .with_secrets("STATE_PASSWORD=canary-state\nPROXY_PASSWORD=canary-proxy\n"),
+        School::new(
+            "secrets of every kind that are right",
+            "url: sqlite:sis.db\n  username: ${PROXY_USER}\n  password: ${credential:source}",
+            "allow_commands: true\n",
+        )
+        .with_every_kind(),
+        School::new(
+            "secrets of every kind that are wrong",
+            "url: postgres://u:${credential:source}@127.0.0.1:1/db",
+            "allow_commands: true\nstate: postgres://${PROXY_USER}:${file:secret-file}@127.0.0.1:1/db\n",
+        )
+        .with("  retries: 0", "  retries: 0\n  proxy: http://u:${PROXY_PASSWORD}@127.0.0.1:1")
+        .with_every_kind(),
+        School::new(
+            "a program that gives no secret",
+            "url: postgres://u@127.0.0.1:1/db\n  password: '${command:sh -c \"cat secret-told; cat secret-told >&2; exit 7\" canary-word}'",
+            "allow_commands: true\n",
+        )
+        .with_every_kind(),
         School::new("a line of .env that is none", "url: postgres://u@127.0.0.1:1/db\n  password: ${GONE}", "")
             .with_secrets("OTHER=canary-other\ncanary without a name\n"),
     ]
@@ -398,6 +451,13 @@ fn no_command_leaks_a_value_or_a_password() {
                         "canary-url",
                         "canary-state",
                         "canary-proxy",
+                        "canary-argument",
+                        "canary-word",
+                        "canary-error",
+                        "canary-second",
+                        "canary-file",
+                        "canary-credential",
+                        "canary-dotenv",
                     ] {
                         assert!(!text.contains(secret), "{kind}: {run:?}: {stream} has the password {secret}: {text}");
                     }
@@ -561,6 +621,7 @@ fn exit_codes_are_those_of_the_readme() {
         "state export school.yaml",
         "state rebase school.yaml",
         "state forget school.yaml student0001",
+        "secret list school.yaml",
         "push school.yaml",
     ];
     let mut table = String::new();

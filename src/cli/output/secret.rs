@@ -69,7 +69,7 @@ impl Output {
             match place {
                 Ok(origin) => writeln!(out, "  {reference:width$}  {}", place_text(*origin))?,
                 Err((message, hint)) => {
-                    writeln!(out, "  {reference:width$}  missing: {message}")?;
+                    writeln!(out, "  {reference:width$}  cannot be had: {message}")?;
                     if let Some(hint) = hint {
                         writeln!(out, "  {:width$}  {HINT}hint{HINT:#}: {hint}", "")?;
                     }
