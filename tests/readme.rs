@@ -470,6 +470,12 @@ fn what_doctor_prints_is_shown() {
     compare_output("output: doctor", &said);
 }
 
+#[test]
+fn where_secrets_lie_is_shown() {
+    let (_server, context) = school("");
+    compare_output("output: secret list", &context.run(&["secret", "list", "school.yaml"]));
+}
+
 /// Compares a block with an output. A line of nothing but `…` stands for any number of lines.
 fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);
