@@ -77,20 +77,21 @@ fn read(name: &str, output: &mut Output) -> Result<Secret, Error> {
         output.line_ends().map_err(unheard)?;
         line?.ok_or(Error::Interrupted)?
     } else {
-        let mut text = String::new();
-        io::stdin().take(LENGTH_MAX + 1).read_to_string(&mut text).map_err(unheard)?;
-        if text.len() as u64 > LENGTH_MAX {
-            return Err(Error::Usage {
-                message: "what came in is longer than 64 KiB".into(),
-                hint: Some("is it the secret alone?".into()),
-            });
+        let refused = |message: &str, hint: &'static str| {
+            Err(Error::Usage { message: message.to_owned(), hint: Some(hint.into()) })
+        };
+        let mut bytes = Vec::new();
+        io::stdin().take(LENGTH_MAX + 1).read_to_end(&mut bytes).map_err(unheard)?;
+        if bytes.len() as u64 > LENGTH_MAX {
+            return refused("what came in is longer than 64 KiB, so nothing was kept", "is it the secret alone?");
         }
-        let end = text.trim_end_matches('\n').len().max(text.len().saturating_sub(1));
-        text.truncate(end);
-        if text.ends_with('\r') {
-            text.pop();
-        }
-        text
+        let Ok(text) = String::from_utf8(bytes) else {
+            return refused(
+                "what came in is not UTF-8 text, so nothing was kept",
+                "type it when asked, or save the file as UTF-8",
+            );
+        };
+        mapping::bare(&text).to_owned()
     };
     if text.is_empty() {
         return Err(Error::Usage {

@@ -48,7 +48,7 @@ pub use load::{Found, Part, find};
 pub(crate) use load::{folder_of, resolve_new_source};
 pub use lookup::Lookup;
 pub use secret::Origin;
-pub(crate) use secret::{environment, keyring, stop_commands};
+pub(crate) use secret::{bare, environment, keyring, stop_commands};
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
 pub use share::{Shareable, shareable};
 pub use state::{StateLocation, StateLocationError};

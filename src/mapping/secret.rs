@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub(crate) use command::stop_commands;
+pub(crate) use file::bare;
 pub(super) use file::read_private;
 
 use super::dotenv;
@@ -598,6 +599,19 @@ mod tests {
         mode(folder.path(), 0o770);
         let message = run("${command:echo canary}").unwrap_err();
         assert!(message.contains("can be changed by other accounts"), "{message}");
+        // Where it leads to counts as well.
+        mode(folder.path(), 0o700);
+        let other = tempfile::tempdir().unwrap();
+        let link = other.path().join("link.yaml");
+        std::os::unix::fs::symlink(&mapping, &link).unwrap();
+        let through_link = || {
+            let files = [link.as_path()];
+            let mut secrets = Secrets::new(other.path(), Commands::Allowed(&files), &environment);
+            secrets.expand("${command:echo s3cret}").map_err(|fault| fault.message)
+        };
+        assert_eq!(through_link().unwrap(), "s3cret");
+        mode(folder.path(), 0o770);
+        assert!(through_link().unwrap_err().contains("can be changed by other accounts"));
         // The program, too, where it is named by its path.
         mode(folder.path(), 0o700);
         let program = folder.path().join("tell");

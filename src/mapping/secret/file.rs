@@ -16,12 +16,13 @@ pub(super) fn read(path: &Path) -> Result<Secret, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| {
         Fault::new(format!("the secret's file `{}` is not UTF-8 text", path.display()), "save the file as UTF-8")
     })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok(less_line_break(text).into())
+    Ok(bare(&text).into())
 }
 
-/// A text without the one line break that editors and `echo` put at its end.
-pub(super) fn less_line_break(text: &str) -> &str {
+/// A text without the byte order mark that Windows may put before it, and the one line break that editors and `echo` put
+/// at its end.
+pub(crate) fn bare(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
 }
 
@@ -111,11 +112,9 @@ pub(super) fn check_own(path: &Path) -> Result<(), Fault> {
 
     const STICKY: u32 = 0o1000;
     let account = rustix::process::geteuid().as_raw();
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    for (path, is_folder) in [(path, false), (folder, true)] {
+    let real = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+    // A link could be put in another's place, and so could what it leads to.
+    for (path, is_folder) in [(path, false), (folder_of(path), true), (folder_of(&real), true)] {
         let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         let shown = path.display();
         if metadata.uid() != account && metadata.uid() != 0 {
@@ -134,6 +133,11 @@ pub(super) fn check_own(path: &Path) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+#[cfg(unix)]
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Not looked at, see above.

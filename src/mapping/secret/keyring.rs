@@ -142,8 +142,8 @@ mod platform {
 
 #[cfg(any(windows, target_os = "macos", all(target_os = "linux", feature = "secret-service")))]
 mod platform {
-    use super::native::Native;
-    use super::{ALTERNATIVES, Fault, STORE, Store};
+    use super::native::{Native, failed};
+    use super::{ALTERNATIVES, Fault, Store};
 
     /// `Local`: it stays on this machine, also where profiles roam. All by the service, as it is the end of a name there.
     #[cfg(windows)]
@@ -168,7 +168,7 @@ mod platform {
         match native() {
             Ok(native) => Ok(Box::new(native)),
             Err(error) => Err(Fault::new(
-                format!("could not open {STORE}: {error}"),
+                failed("open", &error).message,
                 format!("is somebody logged in at this machine? on a server use {ALTERNATIVES}"),
             )),
         }
@@ -239,7 +239,7 @@ mod native {
     }
 
     /// The error's bytes, where it has some, are a secret: they stay in it.
-    fn failed(action: &str, error: &Error) -> Fault {
+    pub(super) fn failed(action: &str, error: &Error) -> Fault {
         let hint = match error {
             Error::NoStorageAccess(_) => {
                 Some("unlock it, or log in at this machine as the account that runs sispush".into())
