@@ -5,8 +5,9 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+#[cfg(target_os = "linux")]
 use std::process::Stdio;
+#[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -40,6 +41,8 @@ fn school(reference: &str, more: &str) -> TestContext {
 #[cfg(all(target_os = "linux", not(feature = "secret-service")))]
 #[test]
 fn without_a_store_the_alternatives_are_named() {
+    use std::io::Write as _;
+
     let context = TestContext::new();
     assert_snapshot!(context.run(&["secret", "set", "sis"]));
     let same = context.run(&["secret", "list"]);
