@@ -760,7 +760,13 @@ fn a_base_is_checked_as_a_mapping_is() {
     let is_own = |code: Code| {
         matches!(
             code,
-            Code::Name | Code::KeyOfMapping | Code::MissingKey | Code::Empty | Code::NotAGroup | Code::Include
+            Code::Name
+                | Code::KeyOfMapping
+                | Code::CommandNotAllowed
+                | Code::MissingKey
+                | Code::Empty
+                | Code::NotAGroup
+                | Code::Include
         )
     };
     let found = |path: &Path, file: &Path| -> Vec<String> {

@@ -165,6 +165,12 @@ impl<'t> Document<'t> {
                 self.findings.push(Finding::error(Code::KeyOfMapping, &key.span, message).hint(hint));
                 false
             }
+            Some("allow_commands") => {
+                let message = "`allow_commands` cannot stand in a base: each mapping's owner says so, or not";
+                let hint = "write it into the mappings that may run programs, and delete the line";
+                self.findings.push(Finding::error(Code::KeyOfMapping, &key.span, message).hint(hint));
+                false
+            }
             _ => true,
         });
         let folder = Path::new(name).parent().unwrap_or(Path::new(""));

@@ -141,7 +141,7 @@ pub static ROOT: Shape = Shape {
 };
 
 /// The keys of [`ROOT`] that a base cannot have.
-pub const OF_MAPPING: [&str; 2] = ["name", "include"];
+pub const OF_MAPPING: [&str; 3] = ["name", "include", "allow_commands"];
 
 /// `source`.
 pub static SOURCE: Shape = Shape {

@@ -544,14 +544,17 @@ mod tests {
         let folder = folder_with("sis", "canary\n", 0o400);
         let path = folder.path().to_str().unwrap().to_owned();
         let environment = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| path.clone());
-        let mut secrets = Secrets::new(Path::new("/nowhere"), Commands::Refused, &environment);
+        let folders = ["/nowhere".into()];
+        let mut secrets = Secrets::new(&folders, Commands::Refused, &environment);
         assert_eq!(secrets.expand("${credential:sis}").unwrap(), "canary");
         assert_eq!(secrets.place(&Reference::Credential("sis".into())).unwrap(), Origin::Credential);
         let fault = secrets.expand("${credential:infiniti}").unwrap_err();
         assert_eq!(fault.message, "the service has no credential `infiniti`");
         assert!(fault.hint.unwrap().contains("`LoadCredential=infiniti:PATH`"));
         let none = |_: &str| None;
-        let fault = Secrets::new(folder.path(), Commands::Refused, &none).expand("${credential:sis}").unwrap_err();
+        let fault = Secrets::new(&[folder.path().to_owned()], Commands::Refused, &none)
+            .expand("${credential:sis}")
+            .unwrap_err();
         assert!(fault.message.contains("only while systemd runs sispush as a service"), "{}", fault.message);
     }
 
@@ -560,7 +563,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("ran");
         let environment = |_: &str| None;
-        let mut secrets = Secrets::new(folder.path(), Commands::Refused, &environment);
+        let folders = [folder.path().to_owned()];
+        let mut secrets = Secrets::new(&folders, Commands::Refused, &environment);
         let text = format!("${{command:touch {}}}", mark.display());
         assert_eq!(secrets.expand(&text).unwrap_err().message, COMMAND_REFUSED);
         assert!(!mark.exists());
@@ -576,8 +580,8 @@ mod tests {
         let mapping = folder.path().join("school.yaml");
         let environment = |_: &str| None;
         let run = |text: &str| {
-            let files = [mapping.as_path()];
-            let mut secrets = Secrets::new(folder.path(), Commands::Allowed(&files), &environment);
+            let (files, folders) = ([mapping.as_path()], [folder.path().to_owned()]);
+            let mut secrets = Secrets::new(&folders, Commands::Allowed(&files), &environment);
             secrets.expand(text).map_err(|fault| fault.message)
         };
         assert_eq!(run("${command:echo s3cret}").unwrap(), "s3cret");
@@ -605,8 +609,8 @@ mod tests {
         let link = other.path().join("link.yaml");
         std::os::unix::fs::symlink(&mapping, &link).unwrap();
         let through_link = || {
-            let files = [link.as_path()];
-            let mut secrets = Secrets::new(other.path(), Commands::Allowed(&files), &environment);
+            let (files, folders) = ([link.as_path()], [other.path().to_owned()]);
+            let mut secrets = Secrets::new(&folders, Commands::Allowed(&files), &environment);
             secrets.expand("${command:echo s3cret}").map_err(|fault| fault.message)
         };
         assert_eq!(through_link().unwrap(), "s3cret");
