@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use sispush::infiniti::contract::{Presence, USERS};
+use sispush::mapping::notify::{Events, Security, Style};
 use sispush::mapping::{
     self, Check, Code, Consequence, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode,
     Part, Proxy, Send, Severity, StateLocation, keys,
@@ -235,6 +236,21 @@ fn every_key_arrives() {
     let Check::Freshness { warn_after, error_after, .. } = &mapping.expect[5].check else { panic!() };
     assert_eq!((*warn_after, *error_after), (Some(Duration::from_hours(24)), Some(Duration::from_hours(36))));
 
+    let notify = &mapping.notify;
+    let [teams, json] = notify.webhooks.as_slice() else { panic!() };
+    assert_eq!((teams.url.expose_secret(), teams.style, teams.on), ("${TEAMS_URL}", Style::Teams, Events::ALL));
+    assert_eq!((json.style, json.on), (Style::Json, Events { failed: true, recovered: true, ..Events::NONE }));
+    let email = notify.email.as_ref().unwrap();
+    assert_eq!((email.host.as_str(), email.port, email.security), ("smtp.example.edu", 465, Security::Tls));
+    assert_eq!(email.to, ["it@example.edu", "diocese@example.edu"]);
+    assert_eq!(email.on, Events { failed: false, recovered: false, ..Events::ALL });
+    let (username, password) = email.login.as_ref().unwrap();
+    assert_eq!((username.as_str(), password.expose_secret()), ("library", "${SMTP_PASSWORD}"));
+    assert_eq!(notify.heartbeat.as_ref().unwrap().expose_secret(), "${HEARTBEAT_URL}");
+    assert_eq!(notify.metrics.as_deref(), Some(Path::new("metrics/sispush.prom")));
+    assert_eq!((notify.not_run_since, notify.remind_every), (Some(Duration::from_hours(26)), Duration::from_hours(72)));
+    assert_eq!(notify.text.as_ref().unwrap().variables(), ["rejected"]);
+
     let [students, staff] = mapping.users.as_slice() else { panic!() };
     assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));
     assert_eq!(
@@ -280,6 +296,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((mapping.mode, mapping.full_every, mapping.leavers), (Mode::Full, None, Leavers::default()));
     assert_eq!(mapping.hold, []);
     assert!(matches!(mapping.state, StateLocation::Default));
+    assert!(mapping.notify.is_empty());
+    assert_eq!((mapping.notify.not_run_since, mapping.notify.remind_every), (None, Duration::from_hours(7 * 24)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod expect;
 mod extract;
+mod notify;
 mod query;
 mod rule;
 mod scalar;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::secret::Secret;
 use url::{Host, Url};
 
+pub(super) use notify::{notify_address, readable};
 pub(crate) use scalar::duration;
 use section::{Field, Section};
 
@@ -29,7 +31,7 @@ use super::keys;
 use super::load::{Folders, Part};
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
-use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Proxy, StateLocation, TargetSettings};
+use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Notify, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
 use crate::source::{self, Connection, Encryption, Engine};
 
@@ -46,6 +48,7 @@ pub(super) struct Checked {
     pub(super) state: StateLocation,
     pub(super) limits: Limits,
     pub(super) expect: Vec<Expectation>,
+    pub(super) notify: Notify,
     pub(super) references: Vec<(Reference, Part, Range<usize>)>,
     pub(super) allows_commands: bool,
     pub(super) source_span: Range<usize>,
@@ -57,14 +60,7 @@ pub(super) struct Checked {
 
 /// Checks a document. Without a mapping there is at least one error among the findings.
 pub(super) fn check(root: &Node, document: &Document<'_>) -> (Option<Checked>, Vec<Finding>) {
-    let mut checker = Checker {
-        text: &document.text,
-        files: &document.files,
-        lacks_base: !document.files.is_whole,
-        findings: Vec::new(),
-        references: Vec::new(),
-        engine: None,
-    };
+    let mut checker = Checker::new(document);
     let mapping = checker.mapping(root, &document.files.mapping);
     (mapping, checker.findings)
 }
@@ -80,6 +76,19 @@ struct Checker<'t> {
     references: Vec<(Reference, Part, Range<usize>)>,
     /// The source's engine, once its address is understood.
     engine: Option<Engine>,
+}
+
+impl<'t> Checker<'t> {
+    fn new(document: &'t Document<'_>) -> Self {
+        Self {
+            text: &document.text,
+            files: &document.files,
+            lacks_base: !document.files.is_whole,
+            findings: Vec::new(),
+            references: Vec::new(),
+            engine: None,
+        }
+    }
 }
 
 impl Checker<'_> {
@@ -116,6 +125,7 @@ impl Checker<'_> {
         if allows_commands == Some(false) {
             self.refuse_commands();
         }
+        let notify = section.get("notify").map(|field| self.notify(field)).unwrap_or_default();
         let (target, proxy_span) = target?;
         let folders = self.folders(source_field?, target_field?, state_field);
         Some(Checked {
@@ -130,6 +140,7 @@ impl Checker<'_> {
             state: state?,
             limits: limits?,
             expect: expect?,
+            notify,
             references: std::mem::take(&mut self.references),
             allows_commands: allows_commands?,
             source_span: source_field?.key_span.clone(),
@@ -371,6 +382,7 @@ impl Checker<'_> {
             Part::Source => "SIS_PASSWORD",
             Part::State => "STATE_PASSWORD",
             Part::Target => "INFINITI_PASSWORD",
+            Part::Notify => "SMTP_PASSWORD",
         };
         self.report(
             Finding::warning(

@@ -130,6 +130,12 @@ codes! {
     UnknownExtract "unknown-extract" "No query has this name.",
     BoundsMissing "bounds-missing" "An expectation needs a bound.",
     BoundsReversed "bounds-reversed" "The lower bound is above the upper one.",
+    LiteralSecret "literal-secret" "An address that is a secret stands in the file in plain text.",
+    NotifyAddress "notify-address" "The address of a webhook or a heartbeat cannot be used.",
+    MailAddress "mail-address" "The address of a mailbox cannot be used.",
+    MailServer "mail-server" "The mail server cannot be used like this.",
+    NobodyIsTold "nobody-is-told" "A notification would reach nobody.",
+    NotifyField "notify-field" "A notification has no such field.",
 }
 
 impl Code {

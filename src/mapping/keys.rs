@@ -61,6 +61,8 @@ pub enum Kind {
     Number,
     /// A list of texts.
     Texts,
+    /// A list of some of these words.
+    SomeOf(&'static [&'static str]),
     /// From names to texts.
     Table,
     /// From headers to rules.
@@ -129,6 +131,7 @@ pub static ROOT: Shape = Shape {
             Kind::Secret,
             "where it is kept what Infiniti has accepted: a file, `postgres://user@host/database`, or `none`; without it the platform's usual place",
         ),
+        key("notify", Kind::Group(&NOTIFY), "who is told what became of a push, and how"),
         // Whoever writes this file gives the leave, and nobody else: no file that it includes may.
         with_default(
             "allow_commands",
@@ -137,7 +140,7 @@ pub static ROOT: Shape = Shape {
             "whether `${command:…}` may run programs; only its owner may then be able to write the mapping",
         ),
     ],
-    later: &["notify", "contacts", "images", "groups"],
+    later: &["contacts", "images", "groups"],
 };
 
 /// The keys of [`ROOT`] that a base cannot have.
@@ -424,10 +427,85 @@ pub static REPLACE: Shape = Shape {
     later: &[],
 };
 
+/// `notify`.
+pub static NOTIFY: Shape = Shape {
+    path: "notify",
+    keys: &[
+        key("webhook", Kind::List(&WEBHOOK), "addresses that a message is posted to"),
+        key("email", Kind::Group(&EMAIL), "a mail to these people"),
+        key(
+            "heartbeat",
+            Kind::Secret,
+            "an address that is asked for (GET) after each push that ended well, so that whoever watches it misses the ones that did not",
+        ),
+        key(
+            "metrics",
+            Kind::Secret,
+            "a file of metrics for Prometheus' node exporter, relative to the mapping; several mappings may share one",
+        ),
+        key(
+            "not_run_since",
+            Kind::Duration(Duration::from_hours(1), YEAR),
+            "when no push has ended well for so long, that is told: by the next push, and by `sispush notify overdue`",
+        ),
+        with_default(
+            "remind_every",
+            Kind::Duration(Duration::from_hours(1), YEAR),
+            "7d",
+            "what stays as wrong as it was is told again after this time",
+        ),
+        key("subject", Kind::Text, "a template of a message's first line, in the place of the usual one"),
+        key("text", Kind::Text, "a template of the rest of it"),
+    ],
+    later: &[],
+};
+
+/// What can be told, as `on` names it.
+pub const EVENTS: [&str; 5] = ["failed", "limit", "rejections", "recovered", "overdue"];
+
+const ON: Key = key("on", Kind::SomeOf(&EVENTS), "what is told there; without it everything");
+
+/// An item of `webhook` in `notify`.
+pub static WEBHOOK: Shape = Shape {
+    path: "notify.webhook[]",
+    keys: &[
+        required("url", Kind::Secret, "the address, which is a secret: write a reference such as `${TEAMS_URL}`"),
+        with_default(
+            "style",
+            Kind::OneOf(&["json", "teams", "slack"]),
+            "json",
+            "what is posted: fields for a program, or a message for Microsoft Teams (Workflows) or Slack",
+        ),
+        ON,
+    ],
+    later: &[],
+};
+
+/// `email` in `notify`.
+pub static EMAIL: Shape = Shape {
+    path: "notify.email",
+    keys: &[
+        required("host", Kind::Text, "the mail server (SMTP)"),
+        key("port", Kind::Count(1, 65_535), "its port; without it 587, with `security: tls` 465"),
+        with_default(
+            "security",
+            Kind::OneOf(&["starttls", "tls", "none"]),
+            "starttls",
+            "how the connection is encrypted; `none` is for this machine itself only",
+        ),
+        key("username", Kind::Secret, "the account, if the server wants a login"),
+        key("password", Kind::Secret, "its password; write a reference such as `${SMTP_PASSWORD}`"),
+        required("from", Kind::Text, "the sender's address"),
+        required("to", Kind::Texts, "the addresses of those who are told"),
+        ON,
+    ],
+    later: &[],
+};
+
 /// Every group, in the order of the reference.
-pub static SHAPES: [&Shape; 14] = [
-    &ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXPECT, &ROWS, &RANGE, &FRESHNESS, &EXTRACT, &RULE, &TRANSFORM,
-    &REPLACE,
+pub static SHAPES: [&Shape; 17] = [
+    &ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXPECT, &ROWS, &RANGE, &FRESHNESS, &NOTIFY, &WEBHOOK, &EMAIL,
+    &EXTRACT, &RULE, &TRANSFORM, &REPLACE,
 ];
 
 impl Shape {
@@ -472,6 +550,10 @@ impl Kind {
             Self::List(_) => "a list of groups of keys".into(),
             Self::Number => "a number".into(),
             Self::Texts => "a list of texts".into(),
+            Self::SomeOf(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("a list of some of {}", words.join(", "))
+            }
             Self::Table => "a table from text to text".into(),
             Self::Columns => "a table from headers to rules".into(),
             Self::Transforms => "a list of transforms".into(),

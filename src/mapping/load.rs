@@ -24,10 +24,13 @@ pub enum Part {
     Target,
     /// `state`.
     State,
+    /// `notify`. Each channel's secrets are looked up by themselves ([`contact`](super::notify::contact)): a missing one
+    /// must not keep the other channels quiet, nor stop a push.
+    Notify,
 }
 
 impl Part {
-    /// All of them, as a push needs them.
+    /// Those that a push cannot do without.
     pub const ALL: [Self; 3] = [Self::Source, Self::Target, Self::State];
 
     /// The part that a key belongs to, by its path (`source.url`).
@@ -35,6 +38,7 @@ impl Part {
         match path.split('.').next() {
             Some("source") => Self::Source,
             Some("state") => Self::State,
+            Some("notify") => Self::Notify,
             _ => Self::Target,
         }
     }
@@ -134,7 +138,7 @@ impl Mapping {
         let Some(checked) = checked.filter(|_| is_valid) else { return Err(invalid(problems)) };
         let place = |span: &std::ops::Range<usize>| source_text.place(span);
         let unresolved = Unresolved {
-            parts: Part::ALL.to_vec(),
+            parts: [Part::ALL.as_slice(), &[Part::Notify]].concat(),
             references: checked
                 .references
                 .iter()
@@ -161,6 +165,7 @@ impl Mapping {
             state: checked.state,
             limits: checked.limits,
             expect: checked.expect,
+            notify: checked.notify,
             warnings: problems,
             unresolved,
         })
@@ -174,7 +179,7 @@ impl Mapping {
     /// With every secret of these parts that is missing, each at its place; the mapping is then as before.
     pub fn resolve(&mut self, parts: &[Part]) -> Result<(), MappingError> {
         let parts: Vec<Part> = self.unresolved.parts.iter().filter(|part| parts.contains(part)).copied().collect();
-        let folders = self.secret_folders();
+        let folders = secret_folders(&self.path, self.base.as_deref());
         let own_files = self.own_files();
         let mut secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
         let mut problems = Vec::new();
@@ -197,7 +202,7 @@ impl Mapping {
     /// The references that are not replaced yet, each once, as they are written (`${NAME}`), and where each is found, if
     /// it is.
     pub fn references(&self) -> Vec<(String, Option<Origin>)> {
-        let folders = self.secret_folders();
+        let folders = secret_folders(&self.path, self.base.as_deref());
         let own_files = self.own_files();
         let secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
         let mut found: Vec<(String, Option<Origin>)> = Vec::new();
@@ -211,13 +216,6 @@ impl Mapping {
         found
     }
 
-    /// Where `.env` is looked for: beside the mapping, then beside its base.
-    fn secret_folders(&self) -> Vec<PathBuf> {
-        let mut folders = vec![folder_of(&self.path)];
-        folders.extend(self.base.as_deref().map(folder_of).filter(|base| *base != folders[0]));
-        folders
-    }
-
     /// The files that the mapping is made of.
     fn own_files(&self) -> Vec<&Path> {
         std::iter::once(self.path.as_path()).chain(self.base.as_deref()).collect()
@@ -225,7 +223,7 @@ impl Mapping {
 
     /// The references that are not replaced yet, each once, and what looking them up gives. Programs are not run.
     pub fn find_secrets(&self) -> Vec<Found> {
-        let folders = self.secret_folders();
+        let folders = secret_folders(&self.path, self.base.as_deref());
         let own_files = self.own_files();
         let mut secrets = Secrets::new(&folders, self.commands(&own_files), &secret::environment);
         let mut all: Vec<Found> = Vec::new();
@@ -274,6 +272,7 @@ impl Mapping {
                         state = state.expanded(secrets, &folders.state).map_err(|fault| failed(place, fault))?;
                     }
                 }
+                Part::Notify => {}
             }
         }
         Ok((source, target, state))
@@ -316,7 +315,7 @@ fn resolve_target(target: &mut TargetSettings, secrets: &mut Secrets<'_>, folder
     Ok(())
 }
 
-fn expand_secret(secret: &Secret, secrets: &mut Secrets<'_>) -> Result<Secret, Fault> {
+pub(super) fn expand_secret(secret: &Secret, secrets: &mut Secrets<'_>) -> Result<Secret, Fault> {
     secrets.expand(secret.expose_secret()).map(Into::into)
 }
 
@@ -325,6 +324,13 @@ pub(super) fn expand_path(path: &Path, secrets: &mut Secrets<'_>, folder: &Path)
         Some(text) => secrets.expand(text).map(|text| folder.join(text)),
         None => Ok(path.to_owned()),
     }
+}
+
+/// Where `.env` is looked for: beside the mapping, then beside its base.
+pub(super) fn secret_folders(path: &Path, base: Option<&Path>) -> Vec<PathBuf> {
+    let mut folders = vec![folder_of(path)];
+    folders.extend(base.map(folder_of).filter(|base| *base != folders[0]));
+    folders
 }
 
 /// The folder that relative paths of a mapping start from.

@@ -17,6 +17,9 @@ pub(super) fn masks(text: &str, tree: Option<&Node>) -> Vec<Range<usize>> {
     let mut columns = Vec::new();
     if let Some(tree) = tree {
         from_tree(tree, &mut masks, &mut columns);
+        of_notifications(tree, text, &mut masks);
+    } else {
+        links(text, 0..text.len(), &mut masks);
     }
     from_text(text, tree.is_some(), &columns, &mut masks);
     masks.sort_by_key(|mask| (mask.start, mask.end));
@@ -67,6 +70,58 @@ fn from_tree(node: &Node, masks: &mut Vec<Range<usize>>, columns: &mut Vec<Range
                 } else {
                     from_tree(value, masks, columns);
                 }
+            }
+        }
+    }
+}
+
+/// Whoever knows the address of a webhook can post there. Its key may be misspelt, so everything counts that is none of the
+/// parts which have addresses of their own.
+fn of_notifications(root: &Node, text: &str, masks: &mut Vec<Range<usize>>) {
+    let Content::Mapping(entries) = &root.content else { return };
+    for (key, value) in entries {
+        if !key.text().is_some_and(|key| ["source", "target", "state", "users"].contains(&key)) {
+            links(text, value.span.clone(), masks);
+            addresses(value, text, masks);
+        }
+    }
+}
+
+/// Values that are meant as addresses, but are none: what follows their first slash.
+fn addresses(node: &Node, text: &str, masks: &mut Vec<Range<usize>>) {
+    match &node.content {
+        Content::Null | Content::Scalar { .. } => {}
+        Content::Sequence(items) => items.iter().for_each(|item| addresses(item, text, masks)),
+        Content::Mapping(entries) => {
+            for (key, value) in entries {
+                let is_address = key.text().is_some_and(|key| ["url", "heartbeat"].contains(&key));
+                if is_address
+                    && !value.text().is_some_and(is_reference)
+                    && let Some(written) = text.get(value.span.clone())
+                {
+                    let host = written.find("://").map_or(0, |at| at + "://".len());
+                    let path = written[host..].find(['/', '?', '#']).map(|at| host + at + 1);
+                    let end = value.span.start + written.trim_end_matches(['"', '\'']).len();
+                    masks.extend(path.map(|path| value.span.start + path..end));
+                }
+                addresses(value, text, masks);
+            }
+        }
+    }
+}
+
+/// What follows the host in an address of the web, up to its end.
+fn links(text: &str, within: Range<usize>, masks: &mut Vec<Range<usize>>) {
+    let Some(part) = text.get(within.clone()) else { return };
+    for scheme in ["https://", "http://"] {
+        for (at, _) in part.match_indices(scheme) {
+            let address = &part[at + scheme.len()..];
+            let end = address.find([' ', '\t', '\r', '\n', '"', '\'', '}', ']', ',']).unwrap_or(address.len());
+            // A brace may belong to a reference.
+            let Some(path) = address[..end].find(['/', '?', '#']).map(|path| path + 1) else { continue };
+            let start = within.start + at + scheme.len();
+            if path < end {
+                masks.push(start + path..start + end);
             }
         }
     }
@@ -269,6 +324,35 @@ mod tests {
         for text in ["pasword: ${SIS_PASSWORD}\n", "address: x\n", "port: 1\n", "query_file: x\n"] {
             assert_eq!(masked(text, true), text);
         }
+    }
+
+    #[test]
+    fn the_address_of_a_webhook_is_masked_but_for_its_host() {
+        for (text, expected) in [
+            (
+                "notify: { webhook: [{ url: https://x.example/hunter2 }] }",
+                "notify: { webhook: [{ url: https://x.example/* }] }",
+            ),
+            (
+                "notfy:\n  webhok:\n    - url: \"https://x.example:1/a?sig=hunter2\"\n",
+                "notfy:\n  webhok:\n    - url: \"https://x.example:1/*\"\n",
+            ),
+            (
+                "notify: { heartbeat: http://localhost/hunter2, metrics: a }",
+                "notify: { heartbeat: http://localhost/*, metrics: a }",
+            ),
+        ] {
+            assert_eq!(masked(text, true), expected);
+            assert_eq!(masked(text, false), expected);
+        }
+        for (text, expected) in [
+            ("notify: { webhook: [{ url: x.example/hunter2 }] }", "notify: { webhook: [{ url: x.example/* }] }"),
+            ("notify: { heartbeat: ftp://x.example/hunter2 }", "notify: { heartbeat: ftp://x.example/* }"),
+        ] {
+            assert_eq!(masked(text, true), expected);
+        }
+        let target = "target: { url: https://x.example/path }";
+        assert_eq!(masked(target, true), target);
     }
 
     #[test]

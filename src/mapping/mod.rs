@@ -19,6 +19,7 @@ pub mod keys;
 mod load;
 mod lookup;
 mod mask;
+pub mod notify;
 pub mod propose;
 pub mod schema;
 mod secret;
@@ -47,6 +48,7 @@ pub use keys::nearest;
 pub use load::{Found, Part, find};
 pub(crate) use load::{folder_of, resolve_new_source};
 pub use lookup::Lookup;
+pub use notify::Notify;
 pub use secret::Origin;
 pub(crate) use secret::{bare, environment, keyring, stop_commands};
 pub use settings::{Hold, LeaverAction, Leavers, Limit, Limits, Mode};
@@ -88,6 +90,8 @@ pub struct Mapping {
     pub limits: Limits,
     /// What must hold of the data, in the order of the file.
     pub expect: Vec<Expectation>,
+    /// Who is told what became of a push. References to secrets stay as they are ([`notify::contact`]).
+    pub notify: Notify,
     /// What is allowed but looks wrong.
     pub warnings: Vec<Problem>,
     /// What [`Mapping::resolve`] has yet to do.

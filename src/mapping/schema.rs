@@ -204,6 +204,12 @@ fn value(key: &Key) -> Value {
             "items": text(),
             "minItems": 1,
         }),
+        Kind::SomeOf(words) => json!({
+            "type": "array",
+            "errorMessage": format!("write a list in brackets: `[{}]`", words.join(", ")),
+            "items": one_of_words(words),
+            "minItems": 1,
+        }),
         // A key without a value is a blank there.
         Kind::Table => json!({
             "type": "object",
@@ -257,6 +263,27 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
         ("target", "username") => filled(&["autoimport"]),
         ("target", "password") => json!({ "examples": ["${INFINITI_PASSWORD}"] }),
         ("hold[]", "reason") => filled(&["year rollover"]),
+        ("notify.webhook[]", "url") | ("notify", "heartbeat") => {
+            let loopback = format!(r"({}|127\.[0-9.]+|\[[0-9A-Fa-f:.]+\])", any_case("localhost"));
+            let pattern = format!(
+                r"^({}://[^/?#\s]+.*|{}://{loopback}([:/?].*)?|.*\$\{{.*)$",
+                any_case("https"),
+                any_case("http")
+            );
+            let one = "write a reference such as `${TEAMS_URL}`, or an address that begins with `https://`";
+            add_to(said(one, &pattern), json!({ "examples": ["${TEAMS_URL}"] }))
+        }
+        ("notify", "metrics") => filled(&["/var/lib/prometheus/node-exporter/sispush.prom"]),
+        ("notify", "subject") => json!({ "examples": ["{{ mapping }}: {{ what }}"] }),
+        ("notify.email", "host") => add_to(
+            said("write the mail server's name: `smtp.example.edu`", r"^[^\s/@:]+$"),
+            json!({ "examples": ["smtp.example.edu"] }),
+        ),
+        ("notify.email", "password") => json!({ "examples": ["${SMTP_PASSWORD}"] }),
+        ("notify.email", "from") => {
+            add_to(said(MAIL_ADDRESS, MAIL_PATTERN), json!({ "examples": ["sispush@example.edu"] }))
+        }
+        ("notify.email", "to") => json!({ "items": said(MAIL_ADDRESS, MAIL_PATTERN) }),
         ("users[]", "name") => add_to(said(NOT_BLANK, r"^.*\S.*$"), json!({ "examples": ["students", "staff"] })),
         ("users[]", "query_file") => json!({ "examples": ["queries/students.sql"] }),
         ("users[]" | "expect[].freshness", "query") | ("expect[]", "patron") => said(NOT_BLANK, r"\S"),
@@ -274,6 +301,8 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
     }
 }
 
+const MAIL_ADDRESS: &str = "write an address: `library@example.edu`";
+const MAIL_PATTERN: &str = r"^[^\s@<>,;\x22]+@[^\s@<>,;\x22]+$";
 const NOT_BLANK: &str = "this cannot be blank";
 
 /// A pattern with what an editor says when a text is not so, or when there is no text at all.
@@ -561,6 +590,8 @@ mod tests {
         ("lookup-contradiction", "items of a list held against each other"),
         ("lookup-without-entry", "what a lookup gives"),
         ("merge-of-text", "YAML that editors report by themselves"),
+        ("notify-template", "SQL, templates and regular expressions"),
+        ("notify-template-syntax", "SQL, templates and regular expressions"),
         ("query-file-encoding", "files that are named"),
         ("query-file-missing", "files that are named"),
         ("query-writes", "SQL, templates and regular expressions"),

@@ -117,7 +117,7 @@ impl Checker<'_> {
         }
         let elsewhere: Vec<_> = keys::SHAPES
             .iter()
-            .filter(|other| !other.path.is_empty() && !other.path.contains("[]") && other.key(name).is_some())
+            .filter(|other| !other.path.is_empty() && !other.path.contains(['[', '.']) && other.key(name).is_some())
             .map(|other| format!("`{}`", other.path))
             .collect();
         let nearest = keys::nearest(name, shape.keys.iter().map(|key| key.name));
@@ -140,6 +140,7 @@ fn whose(shape: &Shape) -> String {
         "users[]" => "an item of `users`".into(),
         "hold[]" => "an item of `hold`".into(),
         "expect[]" => "an item of `expect`".into(),
+        "notify.webhook[]" => "an item of `webhook`".into(),
         "users[].columns.HEADER" => "the rule of a header".into(),
         path => {
             format!("`{}`", path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]"))
