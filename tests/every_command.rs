@@ -119,6 +119,8 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
         "secret list" => &["secret list", "secret list school.yaml", "secret list school.yaml --format json"],
         "secret delete" if HAS_STORE => &["secret delete no/name"],
         "secret delete" => &["secret delete sis"],
+        "notify test" => &["notify test school.yaml"],
+        "notify overdue" => &["notify overdue school.yaml"],
         "schema" => &["schema"],
         "completions" => &["completions bash"],
         "man" => &["man"],
@@ -137,7 +139,7 @@ fn may_send(command: &str) -> bool {
 
 /// Likewise the state.
 fn may_write_state(command: &str) -> bool {
-    may_send(command) || matches!(command, "state rebase" | "state forget")
+    may_send(command) || matches!(command, "state rebase" | "state forget" | "notify overdue")
 }
 
 /// Whether stdout may show values of rows: where that is the command's very job.

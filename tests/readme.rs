@@ -17,6 +17,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use support::context::TestContext;
+use support::receivers::Receiver;
 use support::servers;
 use tds::TdsServer;
 
@@ -268,6 +269,29 @@ fn what_a_rehearsal_and_a_state_look_like_is_shown() {
     context.write("school.yaml", pushed);
     context.run(&["push", "school.yaml"]);
     compare_output("output: state", &context.run(&["state", "show", "school.yaml"]));
+}
+
+#[test]
+fn what_a_message_looks_like_is_shown() {
+    let receiver = Receiver::start();
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("HOOK", &receiver.url("hook"));
+    let more = "state: state.db\nnotify: { webhook: [{ url: \"${HOOK}\" }] }\nlimits: { max_drop: 10% }\n";
+    context.students(412).mapping(more);
+    context.run(&["push", "school.yaml"]);
+    context.sis("DELETE FROM students WHERE barcode > '000100'");
+    context.run(&["push", "school.yaml", "--log-file", "sispush.log"]);
+    let [message] = receiver.take().try_into().unwrap();
+    let message = message.json();
+    let said = format!("{}\n\n{}\n", message["subject"].as_str().unwrap(), message["text"].as_str().unwrap());
+    let said = said.replace(message["host"].as_str().unwrap(), "sync01");
+    let mut said = support::context::without_times_and_ports(&said);
+    for (pattern, replacement) in
+        [(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-11-27 02:30 UTC"), (r"took \d+\.\d s", "took 1.2 s")]
+    {
+        said = regex::Regex::new(pattern).unwrap().replace_all(&said, replacement).into_owned();
+    }
+    compare_output("output: message", &said);
 }
 
 #[test]

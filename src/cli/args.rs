@@ -94,6 +94,8 @@ pub(super) enum Command {
     Push(PushArgs),
     /// Look at, and mend, what is known of the patrons that Infiniti has accepted.
     State(StateArgs),
+    /// Try whether messages about pushes arrive, and tell of mappings that are not pushed any more.
+    Notify(NotifyArgs),
     /// Have systemd, cron or the Windows Task Scheduler run the push, by itself, every night.
     Schedule(ScheduleArgs),
     /// Keep secrets in the platform's credential store, and tell where the secrets of a mapping are found.
@@ -349,6 +351,34 @@ pub(super) enum RenamesArg {
     Realigned,
     /// They are two people: a new patron and a leaver.
     Separate,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NotifyArgs {
+    #[command(subcommand)]
+    pub(super) command: NotifyCommand,
+}
+
+/// What to tell.
+#[derive(Debug, Subcommand)]
+pub(super) enum NotifyCommand {
+    /// Send a test message on every channel of the mappings' `notify`, and say what came of each.
+    Test {
+        /// Mapping files, or folders of `.yaml` and `.yml` files.
+        #[arg(required = true, value_name = "MAPPING")]
+        mappings: Vec<PathBuf>,
+    },
+    /// See which mappings had no push that ended well (exit code 0 or 1) for too long, and tell their channels, each once.
+    Overdue {
+        /// Mapping files, or folders of `.yaml` and `.yml` files.
+        #[arg(required = true, value_name = "MAPPING")]
+        mappings: Vec<PathBuf>,
+        /// How long is too long, in the place of the mappings' `not_run_since` [default: 26h where a mapping has none].
+        #[arg(long, value_name = "TIME", value_parser = written_duration)]
+        since: Option<WrittenDuration>,
+        #[command(flatten)]
+        state: StateArg,
+    },
 }
 
 #[derive(Args, Debug)]

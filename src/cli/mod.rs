@@ -9,6 +9,7 @@ mod hidden;
 mod init;
 mod man;
 mod note;
+mod notify;
 mod output;
 mod own;
 mod preview;
@@ -84,13 +85,18 @@ pub fn run(cli: Cli) -> ExitCode {
             if !args.dry_run {
                 system_log::start(system_log);
             }
+            let log = cli.global.log_file.clone();
             let result = until_interrupted_with(args.plan.jobs.into(), |interrupt| {
-                push::run(args, is_verbose, interrupt, output.clone())
+                push::run(args, is_verbose, log, interrupt, output.clone())
             });
             if let Err(error) = &result {
                 note::failed(error);
             }
             result
+        }
+        Command::Notify(args) => {
+            let log = cli.global.log_file.clone();
+            until_interrupted(|_| notify::run(args, log, output.clone()))
         }
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Schedule(args) => schedule::run(args, &mut output),

@@ -10,10 +10,12 @@ use serde_json::Value;
 
 use super::args::{FormatArg, PlanArgs, PushArgs, RenamesArg};
 use super::note;
+use super::notify;
 use super::output::{self, Output};
 use super::state::location;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{self, Mode, StateLocation};
+use crate::ops;
 use crate::sync::plan::Renames;
 use crate::sync::{Asked, Interrupt};
 use many::{Pace, TimeLimit};
@@ -70,12 +72,13 @@ pub(super) async fn diff(
     output: Output,
 ) -> Result<ExitCode, Error> {
     let args = PushArgs { plan: args, dry_run: true, approve: None, despite_hold: false, once_per: None };
-    run(args, is_verbose, interrupt, output).await
+    run(args, is_verbose, None, interrupt, output).await
 }
 
 pub(super) async fn run(
     args: PushArgs,
     is_verbose: bool,
+    log: Option<PathBuf>,
     interrupt: Interrupt,
     mut output: Output,
 ) -> Result<ExitCode, Error> {
@@ -111,12 +114,16 @@ pub(super) async fn run(
     };
     let format = args.plan.format;
     let mut all = Vec::new();
+    let mut happened = Vec::new();
     let mut printed = Ok(());
     let shown = output.clone();
     many::push(paths, &task, &pace, &shown, |pushed| {
         if format == FormatArg::Text {
             let result = output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal);
             printed = std::mem::replace(&mut printed, Ok(())).and(result);
+        }
+        if !task.is_rehearsal {
+            happened.push(notify::happened(&pushed));
         }
         all.push(Ended::of(
             &pushed,
@@ -141,6 +148,9 @@ pub(super) async fn run(
         output.failure(&error);
     }
     note::all(&all, worst);
+    if !task.interrupt.is_asked() {
+        Box::pin(ops::notify::tell(happened, task.state.as_ref(), &ops::notify::here(log))).await;
+    }
     Ok(worst)
 }
 

@@ -4,7 +4,7 @@
 //! safe after an answer that leaves everything open, since the import matches by username; after a timeout it is off by
 //! default, because the first import may still be running.
 
-mod connect;
+pub(crate) mod connect;
 mod probe;
 mod receipt;
 

@@ -1,8 +1,9 @@
 //! What keeps a scheduled job running: logs, files that only their owner may read, what to ask when it does not run, and
-//! when it runs; later notifications and history.
+//! when it runs; who is told of it; later history.
 
 pub mod doctor;
 pub mod logging;
+pub mod notify;
 pub mod rotation;
 mod run_id;
 pub mod schedule;

@@ -5,6 +5,7 @@
 pub mod context;
 pub mod drops;
 pub mod network;
+pub mod receivers;
 pub mod servers;
 pub mod shipped;
 pub mod source_suite;

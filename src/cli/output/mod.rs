@@ -7,6 +7,7 @@ mod explain;
 mod init;
 mod json;
 mod junit;
+mod notify;
 mod plan;
 mod preview;
 mod result;
@@ -17,6 +18,7 @@ mod state;
 
 pub(super) use init::{Question, Remark, some_of};
 pub(super) use json::pushed_object;
+pub(super) use plan::stop_text;
 pub(super) use result::{outcome, outcome_with_causes};
 
 use std::collections::HashSet;

@@ -191,7 +191,7 @@ fn listed(names: &[&str]) -> String {
 }
 
 /// A stop in words, and what to do.
-pub(super) fn stop_text(stop: &Stop) -> (String, String) {
+pub(in crate::cli) fn stop_text(stop: &Stop) -> (String, String) {
     let whose = |extract: &Option<String>| match extract {
         Some(extract) => format!("extract `{extract}`"),
         None => "all extracts together".to_owned(),

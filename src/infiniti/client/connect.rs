@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -16,8 +17,19 @@ use crate::mapping::{Proxy, TargetSettings};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn builder(settings: &TargetSettings, host: &str) -> Result<ClientBuilder, TargetError> {
-    let encrypted = settings.url.scheme() == "https";
-    if !encrypted && !is_loopback(&settings.url) {
+    way_to(&settings.url, host, &settings.proxy, settings.ca_file.as_deref())
+}
+
+/// What makes connections to an address, by the rules that hold for all of them: TLS unless it is this machine, no
+/// redirects, no retries of the library's own.
+pub(crate) fn way_to(
+    url: &Url,
+    host: &str,
+    proxy: &Proxy,
+    ca_file: Option<&Path>,
+) -> Result<ClientBuilder, TargetError> {
+    let encrypted = url.scheme() == "https";
+    if !encrypted && !is_loopback(url) {
         return Err(TargetError::Insecure { host: host.to_owned() });
     }
     let builder = Client::builder()
@@ -33,19 +45,23 @@ pub(super) fn builder(settings: &TargetSettings, host: &str) -> Result<ClientBui
         .tcp_keepalive(Duration::from_secs(30))
         // A connection that rests longer may be half closed, which would turn the next batch into an unknown one.
         .pool_idle_timeout(Duration::from_secs(5));
-    let builder = with_proxy(builder, &proxy_for(settings))?;
-    let Some(path) = &settings.ca_file else { return Ok(builder) };
-    let pem = std::fs::read(path).map_err(|source| TargetError::CaFile { path: path.clone(), source })?;
+    let builder = with_proxy(builder, &proxy_to(url, proxy))?;
+    let Some(path) = ca_file else { return Ok(builder) };
+    let pem = std::fs::read(path).map_err(|source| TargetError::CaFile { path: path.to_owned(), source })?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
-        _ => Err(TargetError::CaFileEmpty { path: path.clone() }),
+        _ => Err(TargetError::CaFileEmpty { path: path.to_owned() }),
     }
 }
 
-/// The system's proxy is not for this machine itself, even where `NO_PROXY` does not say so.
 pub(super) fn proxy_for(settings: &TargetSettings) -> Proxy {
-    match &settings.proxy {
-        Proxy::System if is_loopback(&settings.url) => Proxy::Off,
+    proxy_to(&settings.url, &settings.proxy)
+}
+
+/// The system's proxy is not for this machine itself, even where `NO_PROXY` does not say so.
+fn proxy_to(url: &Url, proxy: &Proxy) -> Proxy {
+    match proxy {
+        Proxy::System if is_loopback(url) => Proxy::Off,
         proxy => proxy.clone(),
     }
 }
@@ -72,7 +88,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Every cause of an error. `io::Error::source` leaves out the error it wraps, which is often the one that matters.
-pub(super) fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub(crate) fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn StdError + 'static) = *error;
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
@@ -116,7 +132,7 @@ impl Resolve for Resolver {
 
 #[derive(Debug, thiserror::Error)]
 #[error("could not resolve `{host}`")]
-pub(super) struct NameFailure {
-    pub(super) host: String,
+pub(crate) struct NameFailure {
+    pub(crate) host: String,
     pub(super) source: io::Error,
 }
