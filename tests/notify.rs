@@ -287,6 +287,56 @@ fn a_heartbeat_is_for_pushes_that_ended_well() {
 }
 
 #[test]
+fn a_secret_that_the_push_needs_is_told_and_one_of_the_notice_is_not() {
+    let receiver = Receiver::start();
+    let mut context = school(&receiver, "json", "  heartbeat: ${NOT_SET}\n");
+    assert_eq!(code(&context, &["push", "school.yaml"]), 0);
+    context.unset_env("INFINITI_PASSWORD");
+    let said = context.run(&["push", "school.yaml"]);
+    let [message] = taken(&receiver).try_into().unwrap();
+    let message = message.json();
+    assert_eq!(message["mappings"][0]["what"], "the secret `${INFINITI_PASSWORD}` is not set");
+    assert_eq!(code(&context, &["push", "school.yaml"]), 2);
+    assert_eq!(events(&receiver), [""; 0]);
+    context.set_env("INFINITI_PASSWORD", "canary-wrong");
+    assert_eq!(code(&context, &["push", "school.yaml"]), 4);
+    assert_eq!(events(&receiver), ["changed school"], "another exit code is another reason");
+    assert_snapshot!(said);
+}
+
+/// What an expectation or a broken mapping says may name a patron.
+#[test]
+fn no_patron_is_named() {
+    let receiver = Receiver::start();
+    let expect = "expect:\n  - { patron: student0001, is: { formclass: canary-9Z } }\n";
+    let context = school(&receiver, "json", expect);
+    assert_eq!(code(&context, &["push", "school.yaml"]), 5);
+    let [message] = taken(&receiver).try_into().unwrap();
+    let what = message.json()["mappings"][0]["what"].as_str().unwrap().to_owned();
+    assert!(what.starts_with("an expectation does not hold (line "), "{what}");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    context.write("school.yaml", mapping.replace("is: {", "is: { student0001: x,"));
+    assert_eq!(context.output(&["push", "school.yaml"]).status.code(), Some(2));
+    let [message] = taken(&receiver).try_into().unwrap();
+    let what = message.json()["mappings"][0]["what"].as_str().unwrap().to_owned();
+    assert!(what.starts_with("the mapping is not valid: `unknown-header` in line "), "{what}");
+}
+
+#[test]
+fn mail_to_this_machine_needs_no_encryption() {
+    let server = MailServer::start(None);
+    let context = TestContext::with_sandbox(&[]);
+    context.students(20).mapping(&format!(
+        "notify:\n  email: {{ host: 127.0.0.1, port: {}, security: none, from: library@example.edu, to: [it@example.edu] }}\n",
+        server.port
+    ));
+    assert_eq!(code(&context, &["notify", "test", "school.yaml"]), 0);
+    let [mail] = server.take().try_into().unwrap();
+    assert!(!mail.is_encrypted && mail.login.is_none());
+    assert!(mail.text.contains("\r\n\r\nschool: this is a test\r\n"), "{}", mail.text);
+}
+
+#[test]
 fn a_message_is_worded_by_the_mapping() {
     let receiver = Receiver::start();
     let more = "  subject: \"{{ mapping }} ({{ event }}, code {{ exit_code }})\"\n  text: \"{{ what }}{% if rows > 10 %}, many rows{% endif %}\"\n";

@@ -182,6 +182,12 @@ pub struct Contact {
     pub missing: Vec<(String, Option<Hint>)>,
 }
 
+/// Whether a mapping's text says anything of notifications, or may take in another file that does: hundreds of mappings that
+/// do not need not be taken apart once more.
+pub(crate) fn may_tell(path: &Path) -> bool {
+    text::read(path).is_ok_and(|text| text.contains("notify") || text.contains("include"))
+}
+
 /// Reads what a mapping says of notifications, and replaces its references. What is wrong elsewhere in the file does not
 /// matter, as long as it is YAML; `None` if it is not, or cannot be read.
 pub fn contact(path: &Path) -> Option<Contact> {

@@ -164,7 +164,7 @@ impl Checker<'_> {
         };
         let host = host?;
         let is_here =
-            Url::parse(&format!("smtp://{host}/")).is_ok_and(|url| url.host().is_some_and(|host| is_loopback(&host)));
+            Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.host().is_some_and(|host| is_loopback(&host)));
         if security == Security::None && !is_here {
             let at = section.get("security").map_or(&field.key_span, |field| &field.node.span);
             let message = format!("mail to `{host}` would cross the network in the clear (`security: none`)");
@@ -216,8 +216,8 @@ impl Checker<'_> {
 
     fn mail_host(&mut self, field: &Field<'_>) -> Option<String> {
         let host = self.text(field)?.trim();
-        let is_name = Url::parse(&format!("smtp://{host}/")).is_ok_and(|url| url.has_host() && url.port().is_none());
-        if host.is_empty() || !is_name || host.contains(['/', '@', ' ', '$']) {
+        let is_name = Url::parse(&format!("https://{host}/")).is_ok_and(|url| url.has_host());
+        if host.is_empty() || !is_name || host.contains(['/', '@', ' ', '$', ':', '?', '#']) {
             let message = format!("`{}` is no name of a mail server", field.path);
             self.report(
                 Finding::error(Code::MailServer, &field.node.span, message)

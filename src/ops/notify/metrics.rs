@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::event::{Came, Happened};
 use super::text::numbers;
@@ -45,7 +46,7 @@ pub fn write(path: &Path, pushed: &[&Happened]) -> io::Result<()> {
     }
     // Two pushes at the same time must not lose each other's lines. The lock lies beside the file, which is replaced.
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, ".lock")?)?;
-    lock.lock()?;
+    take(&lock)?;
     let before = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -53,6 +54,21 @@ pub fn write(path: &Path, pushed: &[&Happened]) -> io::Result<()> {
     };
     replace(path, &merged(&before, pushed))
 }
+
+/// Whoever has the lock is done in no time; one that is not must not keep the others.
+fn take(lock: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    Err(io::Error::other("another push keeps it locked"))
+}
+
+const LOCK_TRIES: u32 = 100;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// The file's text, as it was and with these.
 fn merged(before: &str, pushed: &[&Happened]) -> String {

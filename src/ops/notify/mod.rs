@@ -31,7 +31,7 @@ pub use error::NotifyError;
 use event::{Came, Decision, Event, Gap, Happened, Kind, Remembered, Told, Trouble, decide};
 use text::{Item, Message, Place, Templates};
 
-use crate::mapping::notify::{Contact, Email, Events, Style, Webhook, contact};
+use crate::mapping::notify::{Contact, Email, Events, Style, Webhook, contact, may_tell};
 use crate::mapping::{Proxy, StateLocation};
 use crate::state::{Identity, Run, State, StateError};
 
@@ -188,7 +188,10 @@ struct Circle {
 
 impl Circle {
     fn new(mut happened: Vec<Happened>) -> Self {
-        let contacts: Vec<Option<Contact>> = happened.iter().map(|one| contact(&one.file)).collect();
+        let contacts: Vec<Option<Contact>> = happened
+            .iter()
+            .map(|one| (one.is_invalid || may_tell(&one.file)).then(|| contact(&one.file)).flatten())
+            .collect();
         for (happened, contact) in happened.iter_mut().zip(&contacts) {
             // What is wrong elsewhere in the file hides its name from the push.
             if let (true, Some(name)) =
