@@ -161,6 +161,18 @@ fn a_filter_that_inspects_tls_is_trusted_by_the_target_s_ca_file() {
     assert_snapshot!(format!("{untrusted}\n{trusted}"));
 }
 
+/// The way out of the target is that of a webhook: here a proxy that lets nobody through.
+#[test]
+fn a_webhook_goes_through_the_target_s_proxy() {
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("HOOK", "https://hooks.example/canary");
+    context.students(20).mapping("notify: { webhook: [{ url: \"${HOOK}\" }] }\n");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let proxy = format!("  username: autoimport\n  proxy: http://127.0.0.1:{}\n", support::network::proxy());
+    context.write("school.yaml", mapping.replace("  username: autoimport\n", &proxy));
+    assert_snapshot!(context.run(&["notify", "test", "school.yaml"]));
+}
+
 #[test]
 fn many_schools_that_share_a_channel_get_one_message() {
     let receiver = Receiver::start();
@@ -291,6 +303,9 @@ fn a_secret_that_the_push_needs_is_told_and_one_of_the_notice_is_not() {
     let receiver = Receiver::start();
     let mut context = school(&receiver, "json", "  heartbeat: ${NOT_SET}\n");
     assert_eq!(code(&context, &["push", "school.yaml"]), 0);
+    let doctor = context.run(&["doctor", "school.yaml"]);
+    let line = "warning   secrets: `${INFINITI_PASSWORD}`, `${HOOK}` from the environment; `${NOT_SET}` not found, so a channel of `notify` is left out";
+    assert!(doctor.starts_with("exit code 0") && doctor.contains(line), "{doctor}");
     context.unset_env("INFINITI_PASSWORD");
     let said = context.run(&["push", "school.yaml"]);
     let [message] = taken(&receiver).try_into().unwrap();

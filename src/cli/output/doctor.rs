@@ -517,7 +517,7 @@ fn secrets_text(references: &[(String, Option<Origin>)]) -> String {
         of(Some(Origin::Credential), " from the service's credentials"),
         of(Some(Origin::Command), " from a program"),
         of(Some(Origin::File), ""),
-        of(None, ""),
+        of(None, " not found, so a channel of `notify` is left out"),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

@@ -359,8 +359,9 @@ impl Finding {
             Self::Answer(status) => *status >= 500,
             Self::Room(bytes) => *bytes < ROOM_MIN,
             Self::Doubt(patrons) => *patrons > 0,
-            Self::Secrets(_)
-            | Self::Addresses { .. }
+            // The push goes on, but somebody is not told of it.
+            Self::Secrets(references) => references.iter().any(|(_, origin)| origin.is_none()),
+            Self::Addresses { .. }
             | Self::Instance { .. }
             | Self::PortOpen(_)
             | Self::LoggedIn(_)

@@ -64,6 +64,16 @@ fn explained(error: &reqwest::Error, host: String) -> NotifyError {
         if let Some(source) = cause.downcast_ref::<io::Error>() {
             io.get_or_insert_with(|| source.raw_os_error().map_or(source.kind().into(), io::Error::from_raw_os_error));
         }
+        // As of the target: the library does not export the type of these errors.
+        match cause.to_string().as_str() {
+            "tunnel error: proxy authorization required" => {
+                return NotifyError::Settings(TargetError::ProxyLogin { host });
+            }
+            "tunnel error: unsuccessful" | "tunnel error: unexpected end of file" => {
+                return NotifyError::Settings(TargetError::ProxyRefused { host });
+            }
+            _ => {}
+        }
     }
     if error.is_timeout() {
         return NotifyError::TimedOut { host, limit: CONNECT_LIMIT };

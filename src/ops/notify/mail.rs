@@ -6,6 +6,7 @@ use super::text::Message;
 use crate::mapping::notify::Email;
 
 #[cfg(not(feature = "mail"))]
+#[expect(clippy::unused_async, reason = "as the one that does send")]
 pub(super) async fn send(_: &Email, _: &Way, _: &Message, _: &str) -> Result<(), NotifyError> {
     Err(NotifyError::NoMail)
 }
