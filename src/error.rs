@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::infiniti::TargetError;
 use crate::mapping::MappingError;
+use crate::ops::report::page::PageError;
 use crate::ops::schedule::ScheduleError;
 use crate::source::SourceError;
 use crate::state::StateError;
@@ -33,6 +34,18 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Complete,
+        Self::Rejections,
+        Self::Usage,
+        Self::Source,
+        Self::Target,
+        Self::Stopped,
+        Self::State,
+        Self::Interrupted,
+    ];
+
     /// The number that the operating system sees.
     pub fn number(self) -> u8 {
         match self {
@@ -107,6 +120,9 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The page of a report could not be made.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// A push took longer than it may.
     #[error("not done within the time limit of {limit}")]
     TimeLimit {
@@ -135,6 +151,7 @@ impl Error {
             | Self::Usage { .. }
             | Self::Schedule(_)
             | Self::File { .. }
+            | Self::Page(_)
             | Self::Source(ExtractError::Connect { source: SourceError::Unsupported { .. }, .. }) => ExitCode::Usage,
             Self::Source(_) | Self::TimeLimit { was_sending: false, .. } | Self::Crashed { was_sending: false } => {
                 ExitCode::Source
@@ -171,7 +188,7 @@ impl Error {
                  place in the program that the log names"
                     .into(),
             ),
-            Self::Interrupted => None,
+            Self::Page(_) | Self::Interrupted => None,
         }
     }
 }

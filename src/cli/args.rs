@@ -92,6 +92,10 @@ pub(super) enum Command {
     Diff(PlanArgs),
     /// Read the SIS and send the patrons to Infiniti.
     Push(PushArgs),
+    /// Show past runs: what each came to, and why it failed.
+    History(HistoryArgs),
+    /// Write a page about past runs: what needs somebody, what to do, and how it went over time.
+    Report(ReportArgs),
     /// Look at, and mend, what is known of the patrons that Infiniti has accepted.
     State(StateArgs),
     /// Try whether messages about pushes arrive, and tell of mappings that are not pushed any more.
@@ -340,6 +344,73 @@ pub(super) struct PushArgs {
     /// pushing: so several machines that share a state share the work.
     #[arg(long, value_name = "TIME", value_parser = written_duration, conflicts_with_all = ["dry_run", "approve"])]
     pub(super) once_per: Option<WrittenDuration>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct HistoryArgs {
+    /// Mapping files, or folders of `.yaml` and `.yml` files [default: all mappings of the state].
+    #[arg(value_name = "MAPPING")]
+    pub(super) mappings: Vec<PathBuf>,
+    /// Only runs since then: a time back from now such as `30d` or `1y`, or a date such as `2026-11-01` [default: all that
+    /// are kept: 400 days].
+    #[arg(long, value_name = "TIME|DATE", value_parser = written_since)]
+    pub(super) since: Option<Since>,
+    /// Only the last N runs [default: 50 as text; all as JSON].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) limit: Option<u32>,
+    #[command(flatten)]
+    pub(super) state: StateArg,
+    /// Format of the runs.
+    #[arg(long, value_enum, default_value_t = FormatArg::Text)]
+    pub(super) format: FormatArg,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// Mapping files, or folders of `.yaml` and `.yml` files [default: all mappings of the state].
+    #[arg(value_name = "MAPPING")]
+    pub(super) mappings: Vec<PathBuf>,
+    /// The page to write: HTML, whole in one file.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "serve", conflicts_with = "serve")]
+    pub(super) out: Option<PathBuf>,
+    /// Only runs since then: a time back from now such as `30d`, or a date such as `2026-11-01`.
+    #[arg(long, value_name = "TIME|DATE", value_parser = written_since, default_value = "1y")]
+    pub(super) since: Since,
+    /// Count a mapping that has not run for so long among the troubled ones.
+    #[arg(long, value_name = "TIME", value_parser = written_duration, default_value = "36h")]
+    pub(super) late_after: WrittenDuration,
+    /// Show the page to browsers, made anew each minute, until Ctrl-C: for a screen on the wall.
+    #[arg(long)]
+    pub(super) serve: bool,
+    /// Address and port to show it at; port 0 picks a free one. There is no login: beyond this machine, whoever reaches the
+    /// port sees the page.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", requires = "serve")]
+    pub(super) listen: SocketAddr,
+    #[command(flatten)]
+    pub(super) state: StateArg,
+}
+
+/// Since when, as it was typed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Since {
+    /// So long before the present.
+    Back(Duration),
+    /// The beginning of a day.
+    Day(jiff::civil::Date),
+}
+
+fn written_since(text: &str) -> Result<Since, &'static str> {
+    let years =
+        text.strip_suffix('y').and_then(|years| years.parse::<u64>().ok()).filter(|years| (1..=100).contains(years));
+    if let Some(years) = years {
+        return Ok(Since::Back(Duration::from_hours(years * 365 * 24)));
+    }
+    if let Some(back) = duration(text).filter(|back| (Duration::from_secs(1)..=YEAR * 100).contains(back)) {
+        return Ok(Since::Back(back));
+    }
+    text.parse()
+        .map(Since::Day)
+        .map_err(|_| "write it like `12h`, `30d` or `1y` back from now, or as a date like `2026-11-01`")
 }
 
 /// What to do with changed usernames.

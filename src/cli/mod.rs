@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod explain;
 mod hidden;
+mod history;
 mod init;
 mod man;
 mod note;
@@ -15,6 +16,7 @@ mod own;
 mod preview;
 mod push;
 mod random;
+mod report;
 mod sandbox;
 mod schedule;
 mod secret;
@@ -98,6 +100,8 @@ pub fn run(cli: Cli) -> ExitCode {
             let log = cli.global.log_file.clone();
             until_interrupted(|_| notify::run(args, log, output.clone()))
         }
+        Command::History(args) => until_interrupted(|_| history::run(args, output.clone())),
+        Command::Report(args) => until_interrupted(|_| report::run(args, output.clone())),
         Command::State(args) => until_interrupted(|_| state::run(args, output.clone())),
         Command::Schedule(args) => schedule::run(args, &mut output),
         Command::Secret(args) => secret::run(args, &mut output),

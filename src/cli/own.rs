@@ -66,6 +66,17 @@ pub(super) fn refuse(
     }
 }
 
+/// Likewise over a state alone, where no mapping is named.
+pub(super) fn refuse_state(option: &str, file: &Path, state: Option<&StateLocation>) -> Result<(), Error> {
+    match state {
+        Some(StateLocation::File(state)) if real(state) == real(file) => Err(Error::Usage {
+            message: format!("`{option}`: `{}` is the state", file.display()),
+            hint: Some("write to a file of its own".into()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn is_drop(file: &Path, folder: &Path) -> bool {
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let is_table = ["csv", "tsv", "txt"].iter().any(|table| ending.eq_ignore_ascii_case(table));

@@ -4,6 +4,7 @@
 pub mod doctor;
 pub mod logging;
 pub mod notify;
+pub mod report;
 pub mod rotation;
 mod run_id;
 pub mod schedule;

@@ -15,7 +15,7 @@ use crate::infiniti::fingerprint::Key;
 use crate::mapping::StateLocation;
 
 /// Whose book: a mapping, and the target that it pushes to. What one Infiniti accepted says nothing of another.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     /// The mapping's name.
     pub mapping: String,

@@ -1,6 +1,6 @@
 //! The runs of all mappings that share a store: what the history and the report are made of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -17,23 +17,28 @@ pub struct History {
     pub books: Vec<Identity>,
 }
 
-/// Reads every run since a time, of all mappings: one mapping after the other, the earliest run first. `each` is given the
-/// mapping's index in [`History::books`] and the run, so that a year of a thousand schools need not be in memory at once.
-/// `None` if there is no store yet.
+/// Reads every run since a time, of all mappings or of those that are wanted: one mapping after the other, the earliest run
+/// first. `each` is given the mapping's index in [`History::books`] and the run, so that a year of a thousand schools need
+/// not be in memory at once. `None` if there is no store yet.
 ///
 /// # Errors
 /// Any [`StateError`].
 pub async fn read(
     location: &StateLocation,
     since: Timestamp,
+    wanted: Option<&[Identity]>,
     mut each: impl FnMut(usize, Run) + Send,
 ) -> Result<Option<History>, StateError> {
     let Some((mut store, place)) = open_store(location, false).await? else { return Ok(None) };
-    let books = store.books().await?;
+    let mut books = store.books().await?;
+    if let Some(wanted) = wanted {
+        let wanted: HashSet<&Identity> = wanted.iter().collect();
+        books.retain(|(_, identity)| wanted.contains(identity));
+    }
     let indices: HashMap<i64, usize> = books.iter().zip(0..).map(|((id, _), index)| (*id, index)).collect();
+    let ids: Vec<i64> = books.iter().map(|(id, _)| *id).collect();
     store
-        .every_run(since.as_second(), &mut |book, row| {
-            // A mapping that was pushed for the first time since the books were read has its turn next time.
+        .every_run(since.as_second(), &ids, &mut |book, row| {
             if let Some(index) = indices.get(&book) {
                 each(*index, run(row));
             }

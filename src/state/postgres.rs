@@ -352,12 +352,17 @@ impl Postgres {
             .collect()
     }
 
-    async fn read_every_run(&mut self, since: i64, each: &mut (dyn FnMut(i64, RunRow) + Send)) -> sqlx::Result<()> {
+    async fn read_every_run(
+        &mut self,
+        since: i64,
+        books: &[i64],
+        each: &mut (dyn FnMut(i64, RunRow) + Send),
+    ) -> sqlx::Result<()> {
         let query = sqlx::query(
             "SELECT started_at, ended_at, mode, plan, exit_code, report, book FROM sispush.runs
-             WHERE started_at >= $1 ORDER BY book, id",
+             WHERE started_at >= $1 AND book = ANY($2) ORDER BY book, id",
         );
-        let mut rows = query.bind(since).fetch(&mut self.connection);
+        let mut rows = query.bind(since).bind(books).fetch(&mut self.connection);
         while let Some(row) = within(self.limit, rows.try_next()).await? {
             each(row.try_get(6)?, run_row(&row)?);
         }
@@ -447,9 +452,10 @@ impl Store for Postgres {
     fn every_run<'a>(
         &'a mut self,
         since: i64,
+        books: &'a [i64],
         each: &'a mut (dyn FnMut(i64, RunRow) + Send),
     ) -> BoxFuture<'a, Result<(), StateError>> {
-        Box::pin(async move { self.read_every_run(since, each).await.map_err(|error| self.failed(error)) })
+        Box::pin(async move { self.read_every_run(since, books, each).await.map_err(|error| self.failed(error)) })
     }
 
     fn notices(&mut self, book: i64) -> BoxFuture<'_, Result<BTreeMap<String, String>, StateError>> {

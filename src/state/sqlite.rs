@@ -342,14 +342,21 @@ impl Sqlite {
         books.collect()
     }
 
-    fn read_every_run(&self, since: i64, each: &mut (dyn FnMut(i64, RunRow) + Send)) -> rusqlite::Result<()> {
+    fn read_every_run(
+        &self,
+        since: i64,
+        books: &[i64],
+        each: &mut (dyn FnMut(i64, RunRow) + Send),
+    ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT started_at, ended_at, mode, plan, exit_code, report, book FROM runs WHERE started_at >= ?
-             ORDER BY book, id",
+            "SELECT started_at, ended_at, mode, plan, exit_code, report FROM runs WHERE book = ? AND started_at >= ?
+             ORDER BY id",
         )?;
-        let mut rows = statement.query([since])?;
-        while let Some(row) = rows.next()? {
-            each(row.get(6)?, run_row(row)?);
+        for book in books {
+            let mut rows = statement.query([*book, since])?;
+            while let Some(row) = rows.next()? {
+                each(*book, run_row(row)?);
+            }
         }
         Ok(())
     }
@@ -440,9 +447,10 @@ impl Store for Sqlite {
     fn every_run<'a>(
         &'a mut self,
         since: i64,
+        books: &'a [i64],
         each: &'a mut (dyn FnMut(i64, RunRow) + Send),
     ) -> BoxFuture<'a, Result<(), StateError>> {
-        blocking(move || self.read_every_run(since, each).map_err(|error| self.failed(error)))
+        blocking(move || self.read_every_run(since, books, each).map_err(|error| self.failed(error)))
     }
 
     fn notices(&mut self, book: i64) -> BoxFuture<'_, Result<BTreeMap<String, String>, StateError>> {

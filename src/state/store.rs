@@ -56,11 +56,12 @@ pub(super) trait Store: Send {
     /// All books, in the order of their mappings' names.
     fn books(&mut self) -> BoxFuture<'_, Result<Vec<(i64, Identity)>, StateError>>;
 
-    /// Every run since a time in seconds since 1970, of all books, each with its book's id: one book after the other, the
-    /// earliest run first.
+    /// Every run since a time in seconds since 1970, of these books, each with its book's id: one book after the other,
+    /// the earliest run first.
     fn every_run<'a>(
         &'a mut self,
         since: i64,
+        books: &'a [i64],
         each: &'a mut (dyn FnMut(i64, RunRow) + Send),
     ) -> BoxFuture<'a, Result<(), StateError>>;
 

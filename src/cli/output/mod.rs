@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod expect;
 mod explain;
+mod history;
 mod init;
 mod json;
 mod junit;

@@ -36,6 +36,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use faults::FaultKind;
 pub use faults::{Fault, FaultError};
+pub(crate) use page::is_for_loopback;
 use socket::{Connection, CuttableListener};
 use store::{Imported, Outcome, Store};
 

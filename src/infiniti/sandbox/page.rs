@@ -64,7 +64,7 @@ pub(super) async fn patrons_json(State(shared): State<Arc<Shared>>, headers: Hea
 }
 
 /// A web page elsewhere may bend a name of its own to this machine and then read what we answer; its `Host` gives it away.
-fn is_for_loopback(headers: &HeaderMap) -> bool {
+pub(crate) fn is_for_loopback(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     match url::Url::parse(&format!("http://{host}/")).ok().as_ref().and_then(url::Url::host) {
         Some(url::Host::Domain(name)) => name == "localhost",

@@ -1,0 +1,216 @@
+//! Past runs.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::{ERROR, Output, STRONG, WARNING, counted, number, write_failed};
+use crate::cli::history::{Past, Runs};
+use crate::error::Error;
+use crate::ops::report::{Figures, Group, Outcome, page, why_in_a_line};
+use crate::state::Run;
+
+impl Output {
+    /// Runs as a table, then why some did not end well.
+    pub(in crate::cli) fn history(&mut self, runs: &Runs, zone: &TimeZone, now: Timestamp) -> Result<(), Error> {
+        let mut out = self.data();
+        write_history(&mut out, runs, zone, now).map_err(write_failed)
+    }
+
+    /// Every run with its summary.
+    pub(in crate::cli) fn history_json(&mut self, runs: &Runs) -> Result<(), Error> {
+        let mut out = io::BufWriter::new(self.data());
+        let mut write = || {
+            // One after the other, as all of them at once would be held twice.
+            write!(out, "{{\n  \"runs\": [")?;
+            for (index, past) in runs.past.iter().enumerate() {
+                let (identity, file) = &runs.books[past.book];
+                write!(out, "{}", if index == 0 { "\n" } else { ",\n" })?;
+                let run = &past.run;
+                let object = json!({
+                    "mapping": identity.mapping,
+                    "target": identity.target,
+                    "file": file,
+                    "started_at": run.started_at.to_string(),
+                    "ended_at": run.ended_at.map(|at| at.to_string()),
+                    "outcome": word(run),
+                    "exit_code": run.exit_code,
+                    "mode": run.mode,
+                    "plan": run.plan,
+                    "report": run.summary,
+                });
+                serde_json::to_writer(&mut out, &object)?;
+            }
+            writeln!(out, "\n  ]\n}}")?;
+            out.flush()
+        };
+        write().map_err(write_failed)
+    }
+
+    /// Where a report was written, and what it comes to.
+    pub(in crate::cli) fn reported(&mut self, path: &Path, figures: &Figures) -> Result<(), Error> {
+        let runs: u64 = figures.schools.iter().map(|school| school.runs).sum();
+        let mut out = self.data();
+        let of = |group| figures.schools.iter().filter(|school| school.group == group).count() as u64;
+        let groups = [
+            (Group::Failed, "failed or stopped"),
+            (Group::Late, "not run for too long"),
+            (Group::Rejections, "with rejected rows"),
+            (Group::Fine, "fine"),
+        ];
+        let groups: Vec<String> = groups
+            .iter()
+            .map(|(group, words)| (of(*group), words))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, words)| format!("{} {words}", number(count)))
+            .collect();
+        writeln!(
+            out,
+            "{}: {}, {}: {}",
+            path.display(),
+            counted(figures.schools.len() as u64, "mapping"),
+            counted(runs, "run"),
+            groups.join(", ")
+        )
+        .map_err(write_failed)
+    }
+
+    /// Where a report is shown.
+    pub(in crate::cli) fn serving(&mut self, url: &str, is_loopback: bool) -> Result<(), Error> {
+        if !is_loopback {
+            let warning = "warning";
+            writeln!(
+                self.notes(),
+                "{WARNING}{warning}{WARNING:#}: the page has no login: whoever reaches this port sees it"
+            )
+            .map_err(write_failed)?;
+        }
+        writeln!(self.data(), "the report is shown at {url}\nCtrl-C ends it").map_err(write_failed)
+    }
+}
+
+fn write_history(out: &mut impl Write, runs: &Runs, zone: &TimeZone, now: Timestamp) -> io::Result<()> {
+    let has_several = runs.books.len() > 1;
+    if runs.past.is_empty() {
+        return writeln!(out, "no run in this time");
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let mut head = vec![
+        "began",
+        "outcome",
+        "code",
+        "mode",
+        "read",
+        "sent",
+        "created",
+        "updated",
+        "refused",
+        "rejected",
+        "unchanged",
+        "took",
+    ];
+    if has_several {
+        head.insert(1, "mapping");
+    }
+    table.set_header(&head);
+    for past in &runs.past {
+        table.add_row(cells(past, runs, has_several, zone));
+    }
+    let first_number = if has_several { 5 } else { 4 };
+    for column in table.column_iter_mut().skip(first_number) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end().strip_prefix(' ').unwrap_or(&line))?;
+    }
+    let mut is_first = true;
+    for past in &runs.past {
+        let (identity, file) = &runs.books[past.book];
+        let file = file.as_ref().map_or_else(|| "MAPPING".to_owned(), |file| file.display().to_string());
+        let Some(why) = why_in_a_line(&past.run, &file) else { continue };
+        if is_first {
+            writeln!(out)?;
+            is_first = false;
+        }
+        let name = if has_several { format!(" {}", plain(&identity.mapping)) } else { String::new() };
+        let style = match Outcome::of(&past.run) {
+            Outcome::Fine => STRONG,
+            Outcome::Rejections | Outcome::Unended => WARNING,
+            Outcome::Stopped | Outcome::Failed => ERROR,
+        };
+        writeln!(
+            out,
+            "{}{name}  {style}{}{style:#}: {}",
+            minutes(past.run.started_at, zone),
+            word(&past.run),
+            plain(&why)
+        )?;
+    }
+    let shown = if runs.all > runs.past.len() as u64 {
+        format!(
+            "the last {} of {}; `--limit` and `--since` show others; ",
+            number(runs.past.len() as u64),
+            counted(runs.all, "run")
+        )
+    } else {
+        format!("{}; ", counted(runs.all, "run"))
+    };
+    writeln!(out, "\n{shown}times are local ({})", page::zone_name_of(zone, now))
+}
+
+fn cells(past: &Past, runs: &Runs, has_several: bool, zone: &TimeZone) -> Vec<String> {
+    let (run, summary) = (&past.run, &past.run.summary);
+    let dash = || "–".to_owned();
+    // Without a plan there is nothing to count.
+    let count = |count: u64| if run.plan.is_some() { number(count) } else { dash() };
+    let took = run.ended_at.map(|ended| ended.duration_since(run.started_at).as_secs());
+    let mut cells = vec![
+        minutes(run.started_at, zone),
+        word(run).to_owned(),
+        run.exit_code.filter(|_| run.ended_at.is_some()).map_or_else(dash, |code| code.to_string()),
+        if run.mode.is_empty() { dash() } else { plain(&run.mode) },
+        count(summary.rows.values().sum()),
+        count(summary.accepted + summary.failed + summary.unknown),
+        count(summary.created),
+        count(summary.updated),
+        count(summary.failed + summary.unknown),
+        count(summary.rejected),
+        count(summary.unchanged),
+        took.map_or_else(dash, duration),
+    ];
+    if has_several {
+        cells.insert(1, plain(&runs.books[past.book].0.mapping));
+    }
+    cells
+}
+
+/// The outcome in a word or two.
+fn word(run: &Run) -> &'static str {
+    match (Outcome::of(run), run.exit_code) {
+        (Outcome::Unended, Some(_)) if run.ended_at.is_some() => "interrupted",
+        (outcome, _) => outcome.word(),
+    }
+}
+
+fn minutes(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// `4 s`, `3:20`, `1:02:05`.
+fn duration(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{} s", seconds.max(0)),
+        ..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    }
+}
+
+/// A text without what would move a terminal's cursor.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}

@@ -1,0 +1,176 @@
+//! What a run came to, in sentences: why it ended as it did, and what to do.
+
+use super::{Outcome, advice};
+use crate::state::Run;
+
+/// Why a run did not end well, and what to do about it; nothing if it did. `file` is the mapping's file in commands. The
+/// words have literals in back-ticks, and no value of a row.
+pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
+    let summary = &run.summary;
+    match Outcome::of(run) {
+        Outcome::Fine => None,
+        Outcome::Rejections => {
+            let (mut what, mut todo) = (Vec::new(), Vec::new());
+            if summary.rejected > 0 {
+                what.push(format!("{} rejected", counted(summary.rejected, "row was", "rows were")));
+                todo.push(format!("`sispush preview {file} --rejected` names the rejected rows, with the reasons."));
+            }
+            if summary.failed > 0 {
+                what.push(format!("Infiniti refused {}", counted(summary.failed, "row", "rows")));
+                todo.push(format!(
+                    "`sispush push {file}` sends what Infiniti refused again, and shows its words for each."
+                ));
+            }
+            if summary.unknown > 0 {
+                what.push(format!("{} of unknown outcome", counted(summary.unknown, "row is", "rows are")));
+                todo.push("Rows of unknown outcome are sent again by the next push, which does no harm.".into());
+            }
+            if summary.renames > 0 {
+                what.push(format!(
+                    "{} held back",
+                    counted(summary.renames, "changed username was", "changed usernames were")
+                ));
+                todo.push(format!("`sispush diff {file}` names the changed usernames, and says how to go on."));
+            }
+            Some((join(&what, "some rows were rejected"), todo))
+        }
+        Outcome::Stopped => {
+            let known = |code: &String| {
+                advice::of_stop(code).map_or_else(|| format!("`{code}`"), |it| format!("{} (`{code}`)", it.reason))
+            };
+            let what: Vec<String> = summary.stops.iter().map(known).collect();
+            let mut todo: Vec<String> =
+                summary.stops.iter().filter_map(|code| advice::of_stop(code)).map(|it| sentence(it.action)).collect();
+            todo.dedup();
+            if let Some(plan) = &run.plan {
+                todo.push(format!("If all of it is right: `sispush push {file} --approve {plan}`."));
+            }
+            Some((join(&what, "a limit stopped it"), todo))
+        }
+        Outcome::Failed => {
+            let what = summary.error.clone().unwrap_or_else(|| "the history does not say why".into());
+            let mut todo: Vec<String> = summary.hint.iter().map(|hint| sentence(hint)).collect();
+            if todo.is_empty() {
+                todo.push(format!("`sispush doctor {file}` tries every step, and says which one fails."));
+            }
+            Some((what, todo))
+        }
+        Outcome::Unended => {
+            let what =
+                if run.exit_code.is_some() { "it was interrupted" } else { "it was killed, or the machine went down" };
+            Some((what.into(), vec![format!("The next push finishes the work: `sispush push {file}`.")]))
+        }
+    }
+}
+
+/// The same in one line.
+pub fn why_in_a_line(run: &Run, file: &str) -> Option<String> {
+    let (what, todo) = why(run, file)?;
+    Some(if todo.is_empty() { what } else { format!("{what}. {}", todo.join(" ")) })
+}
+
+fn join(what: &[String], none: &str) -> String {
+    if what.is_empty() { none.to_owned() } else { what.join("; ") }
+}
+
+/// A fragment as a sentence. One that begins with a literal stays as it is.
+pub(super) fn sentence(fragment: &str) -> String {
+    let mut letters = fragment.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let text: String = first.chain(letters).collect();
+    if text.ends_with(['.', '?', '!']) { text } else { text + "." }
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", number(count), if count == 1 { one } else { many })
+}
+
+/// `12,345`.
+pub(super) fn number(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A text as HTML shows it.
+pub(super) fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+/// `0.4 s`, `12 s`, `3 min`, `2 h 5 min`.
+pub(super) fn took(seconds: f64) -> String {
+    match seconds {
+        ..10.0 => format!("{seconds:.1} s"),
+        ..100.0 => format!("{seconds:.0} s"),
+        ..5_400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3_600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::state::Summary;
+
+    fn run(exit_code: u8, summary: Summary) -> Run {
+        Run {
+            started_at: Timestamp::UNIX_EPOCH,
+            ended_at: Some(Timestamp::UNIX_EPOCH),
+            mode: "delta".into(),
+            plan: Some("00f1".into()),
+            exit_code: Some(exit_code),
+            summary,
+        }
+    }
+
+    #[test]
+    fn each_outcome_says_why_and_what_to_do() {
+        let check =
+            |run: &Run, expected: &str| assert_eq!(why_in_a_line(run, "school.yaml").unwrap_or_default(), expected);
+        check(&run(0, Summary::default()), "");
+        check(
+            &run(1, Summary { rejected: 1, failed: 1_200, ..Summary::default() }),
+            "1 row was rejected; Infiniti refused 1,200 rows. `sispush preview school.yaml --rejected` names the rejected \
+             rows, with the reasons. `sispush push school.yaml` sends what Infiniti refused again, and shows its words for each.",
+        );
+        check(
+            &run(5, Summary { stops: vec!["max_creates".into()], ..Summary::default() }),
+            "unusually many patrons are new (`max_creates`). See with `sispush diff --verbose` who is new; usernames that \
+             changed look like new patrons. If all of it is right: `sispush push school.yaml --approve 00f1`.",
+        );
+        check(
+            &run(3, Summary { error: Some("extract `students` failed".into()), ..Summary::default() }),
+            "extract `students` failed. `sispush doctor school.yaml` tries every step, and says which one fails.",
+        );
+        check(
+            &Run { ended_at: None, exit_code: None, ..run(0, Summary::default()) },
+            "it was killed, or the machine went down. The next push finishes the work: `sispush push school.yaml`.",
+        );
+    }
+
+    #[test]
+    fn durations_are_as_exact_as_anybody_wants() {
+        let all: Vec<String> = [0.04, 9.94, 12.4, 130.0, 7_200.0].into_iter().map(took).collect();
+        assert_eq!(all, ["0.0 s", "9.9 s", "12 s", "2 min", "2.0 h"]);
+    }
+}
