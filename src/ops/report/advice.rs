@@ -46,7 +46,7 @@ pub(super) fn of_rule(code: &str) -> Option<Advice> {
     Some(Advice { reason, action })
 }
 
-/// That of what stopped a run, by its [code](crate::sync::plan::limits::Stop::code).
+/// That of what stopped a run, by its [code](crate::sync::plan::Stop::code).
 pub(super) fn of_stop(code: &str) -> Option<Advice> {
     let (reason, action) = match code {
         "min_rows" | "min_rows_in_all" => (
@@ -82,7 +82,7 @@ pub(super) fn of_stop(code: &str) -> Option<Advice> {
 mod tests {
     use super::*;
     use crate::infiniti::value::Rule;
-    use crate::sync::plan::limits::Counted;
+    use crate::sync::plan::Counted;
 
     /// A new rule fails to compile here until somebody has said what to do about it.
     fn is_advised(rule: &Rule) -> bool {

@@ -11,9 +11,11 @@ use super::Outcome;
 use crate::state::{Identity, Run};
 
 /// With more days than this, bars stand for weeks.
-const DAYS_MAX: i32 = 92;
+const DAYS_MAX: usize = 92;
+/// At least so many days are shown, however short the history is.
+const DAYS_MIN: usize = 14;
 /// So many days the row of a school shows.
-const RECENT_DAYS: i32 = 30;
+const RECENT_DAYS: usize = 30;
 /// So many of a school's last runs are listed.
 const LISTED_RUNS: usize = 14;
 /// A run that did not end is taken to be still running for so long.
@@ -40,7 +42,7 @@ pub struct Figures {
     /// The first day of each bar.
     pub days: Vec<Date>,
     /// How many days a bar stands for: 1 or 7.
-    pub step_days: i32,
+    pub step_days: usize,
     /// The schools, trouble first, then by name.
     pub schools: Vec<School>,
     /// All schools together, bar by bar.
@@ -98,25 +100,25 @@ impl Group {
     pub const ALL: [Self; 4] = [Self::Failed, Self::Late, Self::Rejections, Self::Fine];
 }
 
-/// What happened within a bar's time.
+/// What happened within a bar's time. Small, since there is one for each day of each school.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bucket {
     /// Runs, by the index of their [`Outcome`] in [`Outcome::ALL`].
-    pub runs: [u64; 5],
+    pub runs: [u32; 5],
     /// Patrons created.
-    pub created: u64,
+    pub created: u32,
     /// Patrons updated, deactivations among them.
-    pub updated: u64,
+    pub updated: u32,
     /// Rows that Infiniti refused, and those of which nobody knows.
-    pub failed: u64,
-    /// Patrons that Infiniti had as they are, at the last run of the time.
-    pub unchanged: u64,
-    /// Rows rejected, at the last run of the time.
-    pub rejected: u64,
-    /// Seconds of all runs that came to a plan: reading, planning, sending.
-    pub seconds: [f64; 3],
+    pub failed: u32,
+    /// Patrons that Infiniti had as they are, at the last run of the time that came to a plan.
+    pub unchanged: u32,
+    /// Rows rejected, likewise.
+    pub rejected: u32,
+    /// Milliseconds of all runs that came to a plan: reading, planning, sending.
+    pub milliseconds: [u32; 3],
     /// How many runs those are.
-    pub timed: u64,
+    pub planned: u32,
 }
 
 /// How often a rule was broken.
@@ -132,23 +134,14 @@ pub struct Rejected {
 #[derive(Debug)]
 pub struct Collector {
     frame: Frame,
-    bars: Scale,
-    recent: Scale,
+    days: Scale,
     schools: Vec<School>,
 }
 
 impl Collector {
     /// Without any run.
     pub fn new(frame: Frame) -> Self {
-        let days = frame.now.duration_since(frame.since).as_hours() / 24;
-        let step = if days > i64::from(DAYS_MAX) { 7 } else { 1 };
-        let recent = frame.now - SignedDuration::from_hours(24) * (RECENT_DAYS - 1);
-        Self {
-            bars: Scale::new(&frame, frame.since, step),
-            recent: Scale::new(&frame, recent.max(frame.since), 1),
-            frame,
-            schools: Vec::new(),
-        }
+        Self { days: Scale::new(&frame), frame, schools: Vec::new() }
     }
 
     /// The number that the next school has.
@@ -159,37 +152,53 @@ impl Collector {
     /// The school of a number, which may be a new one.
     pub fn school(&mut self, index: usize) -> &mut School {
         while self.schools.len() <= index {
-            self.schools.push(School::new(self.bars.count(), self.recent.count()));
+            self.schools.push(School::new(self.days.count()));
         }
         &mut self.schools[index]
     }
 
     /// Takes a run in.
     pub fn add(&mut self, school: usize, run: Run) {
-        let (bar, day) = (self.bars.index(run.started_at), self.recent.index(run.started_at));
+        let day = self.days.index(run.started_at);
         let is_running = self.frame.now.duration_since(run.started_at) < RUNNING;
-        self.school(school).add(run, bar, day, is_running);
+        self.school(school).add(run, day, is_running);
     }
 
     /// All of it, trouble first.
     pub fn finish(self) -> Figures {
-        let Self { frame, bars, mut schools, .. } = self;
+        let Self { frame, days: Scale { mut days, .. }, mut schools } = self;
+        // Bars begin with the first run of all, as a school's first weeks would be one thin bar at the end of a year.
+        let first = |school: &School| school.buckets.iter().position(|bucket| bucket.runs != [0; 5]);
+        let begun = schools.iter().filter_map(first).min().unwrap_or(days.len());
+        let skipped = begun.min(days.len().saturating_sub(DAYS_MIN));
+        let step = if days.len() - skipped > DAYS_MAX { 7 } else { 1 };
+        days.drain(..skipped);
+        // The last bar ends today; the first may be shorter.
+        let days: Vec<Date> = days.rchunks(step).rev().map(|days| days[0]).collect();
+        let mut all = vec![Bucket::default(); days.len()];
         for school in &mut schools {
             school.group = school.group(&frame);
-        }
-        schools.sort_by(|a, b| a.group.cmp(&b.group).then_with(|| a.identity.cmp(&b.identity)));
-        let mut all = vec![Bucket::default(); bars.count()];
-        for school in &schools {
+            let buckets = &school.buckets[skipped..];
+            school.buckets = buckets
+                .rchunks(step)
+                .rev()
+                .map(|days| {
+                    let mut bar = Bucket::default();
+                    days.iter().for_each(|day| bar.follow(day));
+                    bar
+                })
+                .collect();
             for (all, one) in all.iter_mut().zip(&school.buckets) {
-                all.merge(one);
+                all.join(one);
             }
         }
-        Figures { frame, days: bars.days, step_days: bars.step, schools, all }
+        schools.sort_by(|a, b| a.group.cmp(&b.group).then_with(|| a.identity.cmp(&b.identity)));
+        Figures { frame, days, step_days: step, schools, all }
     }
 }
 
 impl School {
-    fn new(bars: usize, days: usize) -> Self {
+    fn new(days: usize) -> Self {
         Self {
             identity: Identity { mapping: String::new(), target: String::new() },
             file: None,
@@ -200,23 +209,23 @@ impl School {
             open: None,
             good_at: None,
             runs: 0,
-            buckets: vec![Bucket::default(); bars],
-            recent: vec![None; days],
+            buckets: vec![Bucket::default(); days],
+            recent: vec![None; days.min(RECENT_DAYS)],
             rejections: BTreeMap::new(),
             listed: Vec::new(),
             group: Group::Fine,
         }
     }
 
-    fn add(&mut self, run: Run, bar: Option<usize>, day: Option<usize>, may_be_running: bool) {
+    fn add(&mut self, run: Run, day: Option<usize>, may_be_running: bool) {
         let outcome = Outcome::of(&run);
         self.runs += 1;
         let is_open = run.ended_at.is_none() && may_be_running;
         if let Some(day) = day.filter(|_| !is_open) {
-            self.recent[day] = self.recent[day].max(Some(outcome));
-        }
-        if let Some(bucket) = bar.map(|bar| &mut self.buckets[bar]).filter(|_| !is_open) {
-            bucket.add(&run, outcome);
+            self.buckets[day].add(&run, outcome);
+            if let Some(day) = day.checked_sub(self.buckets.len() - self.recent.len()) {
+                self.recent[day] = self.recent[day].max(Some(outcome));
+            }
         }
         if run.plan.is_some() {
             self.count_rejections(&run);
@@ -286,68 +295,237 @@ impl School {
 impl Bucket {
     fn add(&mut self, run: &Run, outcome: Outcome) {
         let summary = &run.summary;
-        self.runs[outcome.index()] += 1;
-        self.created += summary.created;
-        self.updated += summary.updated;
-        self.failed += summary.failed + summary.unknown;
+        let mut bucket = Self {
+            created: small(summary.created),
+            updated: small(summary.updated),
+            failed: small(summary.failed.saturating_add(summary.unknown)),
+            ..Self::default()
+        };
+        bucket.runs[outcome.index()] = 1;
         if run.plan.is_some() {
-            self.unchanged = summary.unchanged;
-            self.rejected = summary.rejected;
-            let seconds = [summary.seconds.read, summary.seconds.plan, summary.seconds.send];
-            for (sum, one) in self.seconds.iter_mut().zip(seconds) {
-                *sum += one;
-            }
-            self.timed += 1;
+            bucket.unchanged = small(summary.unchanged);
+            bucket.rejected = small(summary.rejected);
+            let seconds = summary.seconds;
+            bucket.milliseconds = [seconds.read, seconds.plan, seconds.send].map(milliseconds);
+            bucket.planned = 1;
         }
+        self.follow(&bucket);
     }
 
-    fn merge(&mut self, other: &Self) {
-        self.runs.iter_mut().zip(other.runs).for_each(|(sum, one)| *sum += one);
-        self.created += other.created;
-        self.updated += other.updated;
-        self.failed += other.failed;
-        self.unchanged += other.unchanged;
-        self.rejected += other.rejected;
-        self.seconds.iter_mut().zip(other.seconds).for_each(|(sum, one)| *sum += one);
-        self.timed += other.timed;
+    /// Adds what happened later: of what is told of the last run, that one counts.
+    fn follow(&mut self, later: &Self) {
+        let (unchanged, rejected) = match later.planned {
+            0 => (self.unchanged, self.rejected),
+            _ => (later.unchanged, later.rejected),
+        };
+        self.join(later);
+        (self.unchanged, self.rejected) = (unchanged, rejected);
+    }
+
+    /// Adds what happened at another school.
+    fn join(&mut self, other: &Self) {
+        let add = |sum: &mut u32, one: u32| *sum = sum.saturating_add(one);
+        self.runs.iter_mut().zip(other.runs).for_each(|(sum, one)| add(sum, one));
+        self.milliseconds.iter_mut().zip(other.milliseconds).for_each(|(sum, one)| add(sum, one));
+        add(&mut self.created, other.created);
+        add(&mut self.updated, other.updated);
+        add(&mut self.failed, other.failed);
+        add(&mut self.unchanged, other.unchanged);
+        add(&mut self.rejected, other.rejected);
+        add(&mut self.planned, other.planned);
     }
 }
 
-/// A time cut into parts at local midnights, the last of which is today's end.
+fn small(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it stays within its bounds by saturating")]
+fn milliseconds(seconds: f64) -> u32 {
+    (seconds * 1_000.0) as u32
+}
+
+/// A time cut at local midnights into days, the last of which is today.
 #[derive(Debug)]
 struct Scale {
-    /// The first moments of all parts, in seconds since 1970, and the end of the last.
+    /// The first moment of each day, in seconds since 1970, and the end of the last.
     edges: Vec<i64>,
     days: Vec<Date>,
-    step: i32,
 }
 
 impl Scale {
-    fn new(frame: &Frame, since: Timestamp, step: i32) -> Self {
-        let first = since.to_zoned(frame.zone.clone()).date();
-        let mut day = frame.now.to_zoned(frame.zone.clone()).date().saturating_add(Span::new().days(1));
+    fn new(frame: &Frame) -> Self {
+        let date = |at: Timestamp| at.to_zoned(frame.zone.clone()).date();
+        let (mut day, today) = (date(frame.since), date(frame.now));
         let midnight = |day: Date| {
             // Of the days at the ends of time only.
             day.to_zoned(frame.zone.clone()).map_or(i64::MAX, |zoned| zoned.timestamp().as_second())
         };
         let (mut edges, mut days) = (vec![midnight(day)], Vec::new());
-        while day > first {
-            day = day.saturating_sub(Span::new().days(step));
-            edges.push(midnight(day));
+        while day <= today {
             days.push(day);
+            day = day.saturating_add(Span::new().days(1));
+            edges.push(midnight(day));
         }
-        edges.reverse();
-        days.reverse();
-        Self { edges, days, step }
+        Self { edges, days }
     }
 
     fn count(&self) -> usize {
         self.days.len()
     }
 
-    /// The part that a moment is in.
+    /// The day that a moment is in.
     fn index(&self, at: Timestamp) -> Option<usize> {
         let after = self.edges.partition_point(|edge| *edge <= at.as_second());
         after.checked_sub(1).filter(|index| *index < self.count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::state::Summary;
+
+    const NOW: &str = "2026-11-27T12:00:00Z";
+
+    fn frame(zone: &str) -> Frame {
+        Frame {
+            since: "2025-11-27T12:00:00Z".parse().unwrap(),
+            now: NOW.parse().unwrap(),
+            zone: TimeZone::get(zone).unwrap(),
+            late_after: SignedDuration::from_hours(36),
+        }
+    }
+
+    fn run(at: &str, exit_code: Option<u8>, summary: Summary) -> Run {
+        let started_at = at.parse().unwrap();
+        Run {
+            started_at,
+            ended_at: exit_code.map(|_| started_at),
+            mode: "delta".into(),
+            plan: exit_code.is_some_and(|code| code < 2).then(|| "1".into()),
+            exit_code,
+            summary,
+        }
+    }
+
+    fn figures(zone: &str, schools: &[&[Run]]) -> Figures {
+        let mut collector = Collector::new(frame(zone));
+        for (index, runs) in schools.iter().enumerate() {
+            collector.school(index).identity.mapping = format!("school {index}");
+            runs.iter().for_each(|run| collector.add(index, run.clone()));
+        }
+        collector.finish()
+    }
+
+    /// Bars that are not empty: their first day, and the runs by outcome.
+    fn check_bars(figures: &Figures, expected: &str) {
+        let mut text = String::new();
+        for (day, bar) in figures.days.iter().zip(&figures.all).filter(|(_, bar)| bar.runs != [0; 5]) {
+            write!(text, "{day} {:?}; ", bar.runs).unwrap();
+        }
+        assert_eq!(text.trim_end_matches("; "), expected);
+    }
+
+    #[test]
+    fn days_end_at_local_midnight() {
+        let runs = [
+            run("2026-11-25T12:59:59Z", Some(0), Summary::default()),
+            run("2026-11-25T13:00:00Z", Some(3), Summary::default()),
+        ];
+        check_bars(&figures("Australia/Sydney", &[&runs]), "2026-11-25 [1, 0, 0, 0, 0]; 2026-11-26 [0, 0, 0, 0, 1]");
+        check_bars(&figures("UTC", &[&runs]), "2026-11-25 [1, 0, 0, 0, 1]");
+    }
+
+    #[test]
+    fn a_long_history_has_a_bar_a_week_and_a_short_one_a_bar_a_day() {
+        let short = [run("2026-11-20T02:00:00Z", Some(0), Summary::default())];
+        let short = figures("UTC", &[&short]);
+        assert_eq!((short.step_days, short.days.len()), (1, DAYS_MIN));
+        let summary = |unchanged| Summary { created: 2, unchanged, ..Summary::default() };
+        let long = [
+            run("2025-12-01T02:00:00Z", Some(0), summary(1)),
+            run("2026-11-22T02:00:00Z", Some(0), summary(10)),
+            run("2026-11-26T02:00:00Z", Some(1), summary(20)),
+            run("2026-11-26T03:00:00Z", Some(3), Summary::default()),
+        ];
+        let long = figures("UTC", &[&long]);
+        assert_eq!((long.step_days, *long.days.last().unwrap()), (7, "2026-11-21".parse().unwrap()));
+        check_bars(&long, "2025-12-01 [1, 0, 0, 0, 0]; 2026-11-21 [1, 1, 0, 0, 1]");
+        let last = long.all.last().unwrap();
+        // Created in the whole week; unchanged as the last run saw it that came to a plan.
+        assert_eq!((last.created, last.unchanged, last.planned), (4, 20, 2));
+    }
+
+    #[test]
+    fn trouble_comes_first() {
+        let with = |at, code| run(at, code, Summary::default());
+        let schools: [&[Run]; 9] = [
+            &[with("2026-11-27T02:00:00Z", Some(0))],
+            &[with("2026-11-27T02:00:00Z", Some(1))],
+            &[with("2026-11-25T02:00:00Z", Some(0))],
+            &[],
+            &[with("2026-11-27T02:00:00Z", Some(0)), with("2026-11-27T03:00:00Z", Some(4))],
+            &[with("2026-11-27T02:00:00Z", Some(3)), with("2026-11-27T03:00:00Z", Some(0))],
+            &[with("2026-11-27T02:00:00Z", None)],
+            &[with("2026-11-26T02:00:00Z", Some(0)), with("2026-11-27T11:30:00Z", None)],
+            &[with("2026-11-27T02:00:00Z", Some(5))],
+        ];
+        let figures = figures("UTC", &schools);
+        let order: Vec<String> =
+            figures.schools.iter().map(|school| format!("{} {:?}", school.identity.mapping, school.group)).collect();
+        assert_eq!(
+            order,
+            [
+                "school 4 Failed",
+                "school 6 Failed",
+                "school 8 Failed",
+                "school 2 Late",
+                "school 3 Late",
+                "school 1 Rejections",
+                "school 0 Fine",
+                "school 5 Fine",
+                "school 7 Fine",
+            ]
+        );
+        let open: Vec<bool> = figures.schools.iter().map(|school| school.open.is_some()).collect();
+        assert_eq!(open.iter().filter(|open| **open).count(), 1, "a run of half an hour ago may be under way");
+    }
+
+    #[test]
+    fn a_school_on_hold_is_not_late() {
+        let mut collector = Collector::new(frame("UTC"));
+        collector.school(0).hold = Some(("2027-01-28".parse().unwrap(), "holidays".into()));
+        collector.add(0, run("2026-11-01T02:00:00Z", Some(0), Summary::default()));
+        assert_eq!(collector.finish().schools[0].group, Group::Fine);
+    }
+
+    #[test]
+    fn rejections_are_those_of_the_last_plan_and_of_all() {
+        let of = |extract: &str, rule: &str, rows| Summary {
+            rejected: rows,
+            rejections: BTreeMap::from([(rule.to_owned(), rows)]),
+            rejections_by_extract: match extract {
+                "" => BTreeMap::new(),
+                extract => BTreeMap::from([(extract.to_owned(), BTreeMap::from([(rule.to_owned(), rows)]))]),
+            },
+            ..Summary::default()
+        };
+        let runs = [
+            run("2026-11-24T02:00:00Z", Some(1), of("", "year", 1)),
+            run("2026-11-25T02:00:00Z", Some(1), of("students", "email", 3)),
+            run("2026-11-26T02:00:00Z", Some(1), of("staff", "email", 2)),
+            run("2026-11-27T02:00:00Z", Some(3), Summary::default()),
+        ];
+        let figures = figures("UTC", &[&runs]);
+        let mut text = String::new();
+        for (extract, rules) in &figures.schools[0].rejections {
+            for (rule, Rejected { last, total }) in rules {
+                write!(text, "{extract}/{rule} {last} of {total}; ").unwrap();
+            }
+        }
+        assert_eq!(text, "/year 0 of 1; staff/email 2 of 2; students/email 0 of 3; ");
     }
 }

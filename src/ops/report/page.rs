@@ -616,7 +616,7 @@ fn charts(figures: &Figures, buckets: &[Bucket], templates: &Environment<'_>) ->
             legend,
         }
     };
-    let of = |get: &dyn Fn(&Bucket) -> u64| buckets.iter().map(get).collect::<Vec<u64>>();
+    let of = |get: &dyn Fn(&Bucket) -> u32| buckets.iter().map(|bucket| u64::from(get(bucket))).collect::<Vec<u64>>();
     let outcomes = Outcome::ALL
         .into_iter()
         .map(|outcome| (outcome.class(), outcome.word(), of(&|bucket| bucket.runs[outcome.index()])))
@@ -630,21 +630,21 @@ fn charts(figures: &Figures, buckets: &[Bucket], templates: &Environment<'_>) ->
     ];
     all.push(view("Patrons sent", &format!("patrons {per}"), sent, None));
     let unchanged = of(&|bucket| bucket.unchanged);
-    let latest = buckets.iter().rev().find(|bucket| bucket.timed > 0);
+    let latest = buckets.iter().rev().find(|bucket| bucket.planned > 0);
     let unchanged_text = latest
-        .map(|bucket| format!("Last: {} unchanged, {} rejected.", number(bucket.unchanged), number(bucket.rejected)));
+        .map(|bucket| format!("Last: {} unchanged, {} rejected.", number(bucket.unchanged.into()), number(bucket.rejected.into())));
     let kept = vec![("unchanged", "unchanged", unchanged), ("refused", "rejected", of(&|bucket| bucket.rejected))];
     all.push(view("Patrons not sent", "patrons", kept, unchanged_text));
     // Milliseconds of a run, so that quick schools are seen, too.
-    let mean = |stage: usize| of(&|bucket| milliseconds(bucket.seconds[stage], bucket.timed));
+    let mean = |stage: usize| of(&|bucket| bucket.milliseconds[stage] / bucket.planned.max(1));
     let stages = vec![("read", "read", mean(0)), ("plan", "compare", mean(1)), ("send", "send", mean(2))];
-    let runs = buckets.iter().map(|bucket| bucket.timed).sum();
+    let runs: u64 = buckets.iter().map(|bucket| u64::from(bucket.planned)).sum();
     let means: Vec<String> = ["read", "compare", "send"]
         .iter()
         .enumerate()
         .map(|(stage, label)| {
-            let sum: f64 = buckets.iter().map(|bucket| bucket.seconds[stage]).sum();
-            format!("{label} {}", took(seconds(milliseconds(sum, runs))))
+            let sum: u64 = buckets.iter().map(|bucket| u64::from(bucket.milliseconds[stage])).sum();
+            format!("{label} {}", took(seconds(sum / runs.max(1))))
         })
         .collect();
     let mut durations = view("How long a run takes", "", stages, Some(format!("On average: {}.", means.join(", "))));
@@ -653,16 +653,6 @@ fn charts(figures: &Figures, buckets: &[Bucket], templates: &Environment<'_>) ->
     all.push(durations);
     let context = Serde(std::collections::BTreeMap::from([("charts", all)]));
     templates.get_template("charts.html")?.render(context)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a duration to look at"
-)]
-fn milliseconds(seconds: f64, runs: u64) -> u64 {
-    if runs == 0 { 0 } else { (seconds * 1_000.0 / runs as f64).max(0.0) as u64 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration to look at")]
@@ -676,11 +666,11 @@ fn table(figures: &Figures, buckets: &[Bucket]) -> Table {
     head.extend(Outcome::ALL.iter().map(|outcome| outcome.word()));
     head.extend(["created", "updated", "refused or unknown", "unchanged", "rejected", "read", "compare", "send"]);
     let row = |(day, bucket): (&jiff::civil::Date, &Bucket)| {
-        let mean = |stage: usize| took(seconds(milliseconds(bucket.seconds[stage], bucket.timed)));
-        let mut cells: Vec<String> = bucket.runs.iter().map(|runs| number(*runs)).collect();
+        let mean = |stage: usize| took(seconds((bucket.milliseconds[stage] / bucket.planned.max(1)).into()));
+        let mut cells: Vec<String> = bucket.runs.iter().map(|runs| number((*runs).into())).collect();
         let counts = [bucket.created, bucket.updated, bucket.failed, bucket.unchanged, bucket.rejected];
-        cells.extend(counts.map(number));
-        cells.extend([0, 1, 2].map(|stage| if bucket.timed == 0 { "–".to_owned() } else { mean(stage) }));
+        cells.extend(counts.map(|count| number(count.into())));
+        cells.extend([0, 1, 2].map(|stage| if bucket.planned == 0 { "–".to_owned() } else { mean(stage) }));
         TableRow { day: day.to_string(), cells }
     };
     Table {

@@ -115,9 +115,10 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// `0.4 s`, `12 s`, `3 min`, `2 h 5 min`.
+/// `40 ms`, `0.4 s`, `12 s`, `3 min`, `2.0 h`.
 pub(super) fn took(seconds: f64) -> String {
     match seconds {
+        ..0.1 => format!("{:.0} ms", seconds * 1_000.0),
         ..10.0 => format!("{seconds:.1} s"),
         ..100.0 => format!("{seconds:.0} s"),
         ..5_400.0 => format!("{:.0} min", seconds / 60.0),
@@ -171,6 +172,6 @@ mod tests {
     #[test]
     fn durations_are_as_exact_as_anybody_wants() {
         let all: Vec<String> = [0.04, 9.94, 12.4, 130.0, 7_200.0].into_iter().map(took).collect();
-        assert_eq!(all, ["0.0 s", "9.9 s", "12 s", "2 min", "2.0 h"]);
+        assert_eq!(all, ["40 ms", "9.9 s", "12 s", "2 min", "2.0 h"]);
     }
 }
