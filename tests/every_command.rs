@@ -102,6 +102,13 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
             "push school.yaml --full --all-new",
             "push school.yaml --format json",
         ],
+        "history" => &[
+            "history school.yaml",
+            "history school.yaml --format json",
+            "history school.yaml --since 30d --limit 2",
+            "history",
+        ],
+        "report" => &["report school.yaml --out report.html", "report --out report.html"],
         "state show" => {
             &["state show school.yaml", "state show school.yaml ann.lee", "state show school.yaml --format json"]
         }
@@ -546,8 +553,16 @@ fn only_push_sends_and_only_what_says_so_writes() {
                 before = pushed_before.then(|| state_of(&context));
             }
         }
-        let known =
-            ["new.yaml", "school.yaml", "shown.csv", "sis.db", "support.zip", ".env.example", "sispush.schema.json"];
+        let known = [
+            "new.yaml",
+            "report.html",
+            "school.yaml",
+            "shown.csv",
+            "sis.db",
+            "support.zip",
+            ".env.example",
+            "sispush.schema.json",
+        ];
         for (name, _) in files(context.folder()) {
             assert!(known.contains(&&*name) || name.starts_with("state.db"), "`{name}` was made");
         }
@@ -619,6 +634,8 @@ fn exit_codes_are_those_of_the_readme() {
         "explain school.yaml nobody",
         "test school.yaml",
         "diff school.yaml",
+        "history school.yaml",
+        "report school.yaml --out report.html",
         "state show school.yaml",
         "state export school.yaml",
         "state rebase school.yaml",

@@ -295,6 +295,29 @@ fn what_a_message_looks_like_is_shown() {
 }
 
 #[test]
+fn what_a_history_looks_like_is_shown() {
+    let (server, mut context) = school("");
+    context.set_env("INFINITI_PASSWORD", support::context::PASSWORD);
+    let sandbox = TestContext::with_sandbox(&[]);
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let pushed = replaced(&mapping, &[("https://example.concordinfiniti.com", sandbox.sandbox().url())]);
+    context.write("school.yaml", format!("{pushed}mode: delta\nlimits: {{ min_rows: 1, max_rejections: 100% }}\n"));
+    context.run(&["push", "school.yaml"]);
+    server.execute("UPDATE vStudents SET StudentOccupEmail = 'at home' WHERE StudentNetworkLogin = 'zoe.nguyen'");
+    context.run(&["push", "school.yaml"]);
+    server.execute("DELETE FROM vStudents");
+    context.run(&["push", "school.yaml"]);
+    compare_output("output: history", &minutes(&context.run(&["history", "school.yaml"])));
+}
+
+/// An output without the minutes at which runs began, how long they took, and their plans.
+fn minutes(text: &str) -> String {
+    let text = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d").unwrap().replace_all(text, "[MINUTE]").into_owned();
+    let text = regex::Regex::new(r" +\d+ s\n").unwrap().replace_all(&text, " [S]\n").into_owned();
+    regex::Regex::new("--approve [0-9a-f]{16}").unwrap().replace_all(&text, "--approve [PLAN]").into_owned()
+}
+
+#[test]
 fn what_a_sandbox_and_a_schema_look_like_is_shown() {
     let context = TestContext::new();
     compare_output("output: schema", &context.run(&["schema"]));
@@ -505,6 +528,7 @@ fn compare_output(mark: &str, said: &str) {
     let blocks = blocks(README);
     let block = blocks.iter().find(|block| block.mark == mark).unwrap();
     let shown = support::context::without_times_and_ports(&block.text);
+    let shown = if mark == "output: history" { minutes(&shown) } else { shown };
     let mut rest = said;
     for part in shown.split("…\n") {
         let place = rest.find(part);

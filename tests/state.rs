@@ -38,6 +38,7 @@ macro_rules! suite {
                 a_departure_without_an_arrival_leaves_the_outcome_unknown,
                 an_arrival_of_nothing_undoes_a_departure,
                 a_departure_needs_no_look_at_what_was_accepted,
+                the_history_has_the_runs_of_all_who_are_wanted,
                 books_do_not_see_each_other,
                 a_thousand_books,
                 a_new_store_is_opened_by_many_at_once,

@@ -404,7 +404,7 @@ pub(crate) fn installed<T>(test: &str, server: &str, package: &str, found: Optio
 }
 
 /// A program on the path, or where Debian puts servers.
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     if cfg!(not(unix)) {
         return None; // The watchdog is a shell script.
     }

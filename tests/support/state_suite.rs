@@ -10,7 +10,9 @@ use sispush::infiniti::contract::{EMAILADDRESS, LIBRARYBARCODE, USERNAME};
 use sispush::infiniti::fingerprint::{Fingerprint, Key};
 use sispush::mapping::StateLocation;
 use sispush::state::layer::{Active, Page, Patch, Prints, StandingPatch, pages};
-use sispush::state::{Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError, Summary};
+use sispush::state::{
+    Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError, Summary, read_history,
+};
 
 /// A store under test, empty at first.
 pub trait Store {
@@ -230,6 +232,35 @@ pub fn a_departure_needs_no_look_at_what_was_accepted(store: &dyn Store) {
 }
 
 /// Books do not see each other, be it the mapping or the target that tells them apart.
+/// One mapping after the other, the earliest run first, and only since then and of those that are wanted.
+pub fn the_history_has_the_runs_of_all_who_are_wanted(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let none = read_history(&location, Timestamp::MIN, None, |_, _| panic!("there is no run yet")).await.unwrap();
+        assert!(none.is_none());
+        let mut patrons = open(&location, "patrons").await;
+        let mut staff = open(&location, "staff").await;
+        staff.record(&run(10, Some(0))).await.unwrap();
+        patrons.record(&run(20, Some(3))).await.unwrap();
+        staff.record(&run(30, None)).await.unwrap();
+        patrons.record(&run(40, Some(1))).await.unwrap();
+        let check = async |since, wanted: Option<&[Identity]>, expected: &str| {
+            let mut text = String::new();
+            let each = |book: usize, run: Run| {
+                text += &format!("{book}: {} {:?}; ", run.started_at.as_second() - time(0).as_second(), run.exit_code);
+            };
+            let history = read_history(&location, time(since), wanted, each).await.unwrap().unwrap();
+            let names: Vec<&str> = history.books.iter().map(|book| book.mapping.as_str()).collect();
+            assert_eq!(format!("{} = {text}", names.join(", ")), expected);
+        };
+        check(0, None, "patrons, staff = 0: 20 Some(3); 0: 40 Some(1); 1: 10 Some(0); 1: 30 None; ").await;
+        check(30, None, "patrons, staff = 0: 40 Some(1); 1: 30 None; ").await;
+        let elsewhere = Identity { target: "https://other.example/infiniti".into(), ..book("patrons") };
+        check(0, Some(&[book("staff"), elsewhere]), "staff = 0: 10 Some(0); 0: 30 None; ").await;
+        check(0, Some(&[]), " = ").await;
+    });
+}
+
 pub fn books_do_not_see_each_other(store: &dyn Store) {
     wait(async {
         let location = store.location();

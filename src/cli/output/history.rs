@@ -1,5 +1,6 @@
 //! Past runs.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use super::{ERROR, Output, STRONG, WARNING, counted, number, write_failed};
 use crate::cli::history::{Past, Runs};
 use crate::error::Error;
-use crate::ops::report::{Figures, Group, Outcome, page, why_in_a_line};
+use crate::ops::report::{Figures, Group, Outcome, page, why};
 use crate::state::Run;
 
 impl Output {
@@ -128,11 +129,14 @@ fn write_history(out: &mut impl Write, runs: &Runs, zone: &TimeZone, now: Timest
     for line in table.lines() {
         writeln!(out, "{}", line.trim_end().strip_prefix(' ').unwrap_or(&line))?;
     }
-    let mut is_first = true;
+    let (mut is_first, mut told) = (true, HashSet::new());
     for past in &runs.past {
         let (identity, file) = &runs.books[past.book];
         let file = file.as_ref().map_or_else(|| "MAPPING".to_owned(), |file| file.display().to_string());
-        let Some(why) = why_in_a_line(&past.run, &file) else { continue };
+        let is_last = told.insert(past.book);
+        let Some((what, todo)) = why(&past.run, &file) else { continue };
+        // What to do about an older run may be done by now, and its plan is no longer good.
+        let why = if is_last && !todo.is_empty() { format!("{what}. {}", todo.join(" ")) } else { what };
         if is_first {
             writeln!(out)?;
             is_first = false;

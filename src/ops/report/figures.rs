@@ -1,7 +1,8 @@
 //! The runs of a history as numbers: by school, by day or week, by reason. No I/O, and the time is passed in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -63,7 +64,7 @@ pub struct School {
     /// Until when the mapping is on hold, and why.
     pub hold: Option<(Date, String)>,
     /// The last run that ended.
-    pub last: Option<Run>,
+    pub last: Option<Arc<Run>>,
     /// When the last run began, if it has not ended.
     pub open: Option<Timestamp>,
     /// When a run ended well last, with rejections or without.
@@ -76,8 +77,8 @@ pub struct School {
     pub recent: Vec<Option<Outcome>>,
     /// Rejections by extract and rule.
     pub rejections: BTreeMap<String, BTreeMap<String, Rejected>>,
-    /// The last runs, the latest first.
-    pub listed: Vec<Run>,
+    /// The last runs, the latest last.
+    pub listed: VecDeque<Arc<Run>>,
     /// Where it stands in the overview.
     pub group: Group,
 }
@@ -212,7 +213,7 @@ impl School {
             buckets: vec![Bucket::default(); days],
             recent: vec![None; days.min(RECENT_DAYS)],
             rejections: BTreeMap::new(),
-            listed: Vec::new(),
+            listed: VecDeque::new(),
             group: Group::Fine,
         }
     }
@@ -231,8 +232,9 @@ impl School {
             self.count_rejections(&run);
         }
         if self.listed.len() == LISTED_RUNS {
-            self.listed.remove(0);
+            self.listed.pop_front();
         }
+        let run = Arc::new(run);
         if is_open {
             self.open = Some(run.started_at);
         } else {
@@ -240,9 +242,9 @@ impl School {
             if outcome <= Outcome::Rejections {
                 self.good_at = Some(run.started_at);
             }
-            self.last = Some(run.clone());
+            self.last = Some(Arc::clone(&run));
         }
-        self.listed.push(run);
+        self.listed.push_back(run);
     }
 
     fn count_rejections(&mut self, run: &Run) {
@@ -274,7 +276,7 @@ impl School {
     }
 
     fn group(&self, frame: &Frame) -> Group {
-        let outcome = self.last.as_ref().map(Outcome::of);
+        let outcome = self.last.as_deref().map(Outcome::of);
         match outcome {
             _ if self.problem.is_some() => Group::Failed,
             Some(Outcome::Failed | Outcome::Stopped | Outcome::Unended) => Group::Failed,

@@ -16,4 +16,4 @@ mod words;
 pub use figures::{Collector, Figures, Frame, Group, School};
 pub use next::{Next, next_run};
 pub use outcome::Outcome;
-pub use words::{why, why_in_a_line};
+pub use words::why;

@@ -288,7 +288,7 @@ fn tiles(figures: &Figures) -> Vec<Tile> {
 /// The last run of every school, together.
 fn sums(figures: &Figures) -> Vec<Fact> {
     let sum = |of: &dyn Fn(&Run) -> u64| {
-        figures.schools.iter().filter_map(|school| school.last.as_ref()).map(of).sum::<u64>()
+        figures.schools.iter().filter_map(|school| school.last.as_deref()).map(of).sum::<u64>()
     };
     let fact = |label, count: u64| Fact { label, value: number(count), note: None };
     vec![
@@ -339,7 +339,7 @@ fn tone(school: &School) -> (&'static str, &'static str) {
         Group::Late => ("late", "?"),
         Group::Fine => of_outcome(Outcome::Fine),
         Group::Rejections => of_outcome(Outcome::Rejections),
-        Group::Failed => match school.last.as_ref().map(Outcome::of) {
+        Group::Failed => match school.last.as_deref().map(Outcome::of) {
             Some(outcome @ (Outcome::Stopped | Outcome::Unended)) if school.problem.is_none() => of_outcome(outcome),
             _ => of_outcome(Outcome::Failed),
         },
@@ -371,11 +371,11 @@ fn state(figures: &Figures, school: &School) -> String {
     if school.is_late(&figures.frame)
         && let Some(run) = &school.last
     {
-        // Writing to a `String` does not fail.
-        let _: std::fmt::Result =
-            write!(words, "; not run for {}", took_hours(figures.frame.now.duration_since(run.started_at)));
+        let silent = took_hours(figures.frame.now.duration_since(run.started_at));
+        words = format!("not run for {silent}; before that {words}");
     }
     if let Some((until, _)) = &school.hold {
+        // Writing to a `String` does not fail.
         let _: std::fmt::Result = write!(words, "; on hold until {until}");
     }
     words.replace('`', "")
@@ -586,7 +586,7 @@ fn runs(figures: &Figures, school: &School) -> Vec<RunView> {
                 .map_or_else(|| "–".to_owned(), |ended| took(ended.duration_since(run.started_at).as_secs_f64())),
         }
     };
-    school.listed.iter().rev().map(view).collect()
+    school.listed.iter().rev().map(|run| view(run)).collect()
 }
 
 /// The charts of one school, or of all together.
@@ -631,8 +631,9 @@ fn charts(figures: &Figures, buckets: &[Bucket], templates: &Environment<'_>) ->
     all.push(view("Patrons sent", &format!("patrons {per}"), sent, None));
     let unchanged = of(&|bucket| bucket.unchanged);
     let latest = buckets.iter().rev().find(|bucket| bucket.planned > 0);
-    let unchanged_text = latest
-        .map(|bucket| format!("Last: {} unchanged, {} rejected.", number(bucket.unchanged.into()), number(bucket.rejected.into())));
+    let unchanged_text = latest.map(|bucket| {
+        format!("Last: {} unchanged, {} rejected.", number(bucket.unchanged.into()), number(bucket.rejected.into()))
+    });
     let kept = vec![("unchanged", "unchanged", unchanged), ("refused", "rejected", of(&|bucket| bucket.rejected))];
     all.push(view("Patrons not sent", "patrons", kept, unchanged_text));
     // Milliseconds of a run, so that quick schools are seen, too.
@@ -708,4 +709,142 @@ fn zone_name(figures: &Figures) -> String {
 /// A zone as people call it, or its difference to UTC.
 pub fn zone_name_of(zone: &TimeZone, now: Timestamp) -> String {
     zone.iana_name().map_or_else(|| format!("UTC{}", zone.to_offset(now)), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::ops::report::{Collector, Frame};
+    use crate::state::{Identity, Summary};
+
+    fn collector() -> Collector {
+        Collector::new(Frame {
+            since: "2026-11-01T00:00:00Z".parse().unwrap(),
+            now: "2026-11-27T12:00:00Z".parse().unwrap(),
+            zone: TimeZone::UTC,
+            late_after: SignedDuration::from_hours(36),
+        })
+    }
+
+    fn run(exit_code: u8, summary: Summary) -> Run {
+        let started_at = "2026-11-27T02:30:00Z".parse().unwrap();
+        Run {
+            started_at,
+            ended_at: Some(started_at),
+            mode: "delta".into(),
+            plan: Some("00f1".into()),
+            exit_code: Some(exit_code),
+            summary,
+        }
+    }
+
+    fn page(schools: &[(&str, Run)]) -> String {
+        let mut collector = collector();
+        for (index, (name, run)) in schools.iter().enumerate() {
+            let target = "https://example.concordinfiniti.com/".to_owned();
+            collector.school(index).identity = Identity { mapping: (*name).to_owned(), target };
+            collector.add(index, run.clone());
+        }
+        render(&collector.finish(), Options::default()).unwrap()
+    }
+
+    #[test]
+    fn the_last_result_is_a_sentence() {
+        let summary = Summary { accepted: 12, unchanged: 1_988, ..Summary::default() };
+        let html = page(&[("st-marys", run(0, summary))]);
+        assert!(html.contains(
+            "The push of 2026-11-27 02:30 went well: 12 patrons were accepted by Infiniti, 1,988 unchanged."
+        ));
+        assert!(html.contains("<title>st-marys · sispush report</title>") && !html.contains("next run"), "{html}");
+    }
+
+    #[test]
+    fn the_next_run_is_told_where_it_is_known() {
+        let mut collector = collector();
+        collector.add(0, run(0, Summary::default()));
+        collector.school(0).next = Some("2026-11-28T02:30:00Z".parse().unwrap());
+        let html = render(&collector.finish(), Options::default()).unwrap();
+        assert!(html.contains("<dt>next run</dt><dd>2026-11-28 02:30</dd>"), "{html}");
+    }
+
+    #[test]
+    fn whatever_a_history_holds_stays_text() {
+        let hostile = "</title><script>alert('x')</script><img src=x onerror=\"y\">`{{ style }}`&amp;";
+        let count = BTreeMap::from([(hostile.to_owned(), 3)]);
+        let summary = Summary {
+            error: Some(hostile.into()),
+            hint: Some(hostile.into()),
+            stops: vec![hostile.into()],
+            rejected: 3,
+            rejections: count.clone(),
+            rejections_by_extract: BTreeMap::from([(hostile.to_owned(), count)]),
+            host: hostile.into(),
+            ..Summary::default()
+        };
+        for code in [0, 1, 3, 5, 130] {
+            let hostile_run = Run { plan: Some(hostile.into()), mode: hostile.into(), ..run(code, summary.clone()) };
+            for html in [
+                page(&[(hostile, hostile_run.clone())]),
+                page(&[(hostile, hostile_run.clone()), (hostile, hostile_run)]),
+            ] {
+                assert!(
+                    !html.contains("<script") && !html.contains("<img") && !html.contains("&amp;&amp;"),
+                    "{code}: {html}"
+                );
+                assert_eq!(html.matches("</title>").count(), 1, "{code}");
+                assert!(html.contains("&lt;script&gt;alert(") && html.contains("{{ style }}"), "{code}: {html}");
+            }
+        }
+    }
+
+    /// No script, nothing from elsewhere, and a policy that would forbid both.
+    #[test]
+    fn nothing_is_asked_of_the_network() {
+        let html = page(&[("a", run(1, Summary::default())), ("b", run(3, Summary::default()))]);
+        assert!(html.contains("content=\"default-src 'none'; style-src 'sha256-"));
+        for elsewhere in ["<script", " src=", " style=", " on", "@import", "<link", "<base", "<form", "<iframe"] {
+            let found = html.find(elsewhere).map(|at| &html[at..(at + 60).min(html.len())]);
+            // Words may begin so, but not within a tag.
+            let in_tag = html
+                .split('<')
+                .filter_map(|tag| tag.split('>').next())
+                .any(|tag| tag.contains(elsewhere) && !tag.contains("content=") && !tag.contains("aria-label="));
+            assert!(!elsewhere.starts_with('<') || found.is_none(), "{found:?}");
+            assert!(elsewhere.starts_with('<') || !in_tag, "{elsewhere}");
+        }
+        for link in ["href=\"", "url("] {
+            assert!(html.match_indices(link).all(|(at, _)| html[at + link.len()..].starts_with('#')), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_thousand_schools_keeps_its_size() {
+        let summary = |index: u64| Summary { rejected: index % 3, accepted: index, ..Summary::default() };
+        let names: Vec<String> = (0..1_000).map(|index| format!("school-{index:04}")).collect();
+        let schools: Vec<(&str, Run)> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, index)| (name.as_str(), run(if index % 10 == 0 { 3 } else { 0 }, summary(index))))
+            .collect();
+        let html = page(&schools);
+        assert!(html.len() < 4 << 20, "{} bytes", html.len());
+        let told = html.matches("<details class=\"school\"").count();
+        assert!((100..1_000).contains(&told), "{told}");
+        assert!(
+            html.contains(&format!(
+                "{} schools, those that need somebody least, are not told in full here",
+                1_000 - told
+            ))
+        );
+        assert!(names.iter().all(|name| html.contains(name.as_str())), "the overview has all");
+        assert_eq!(html.matches("href=\"#s").count(), told, "what is not told in full has no link");
+    }
+
+    #[test]
+    fn schools_of_one_name_are_told_apart_by_their_address() {
+        let html = page(&[("a", run(0, Summary::default())), ("a", run(0, Summary::default()))]);
+        assert!(html.contains("a (https:&#x2f;&#x2f;example.concordinfiniti.com&#x2f;)"), "{html}");
+    }
 }

@@ -57,16 +57,10 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
         }
         Outcome::Unended => {
             let what =
-                if run.exit_code.is_some() { "it was interrupted" } else { "it was killed, or the machine went down" };
+                if run.exit_code.is_some() { "it was interrupted" } else { "it was killed, or is still under way" };
             Some((what.into(), vec![format!("The next push finishes the work: `sispush push {file}`.")]))
         }
     }
-}
-
-/// The same in one line.
-pub fn why_in_a_line(run: &Run, file: &str) -> Option<String> {
-    let (what, todo) = why(run, file)?;
-    Some(if todo.is_empty() { what } else { format!("{what}. {}", todo.join(" ")) })
 }
 
 fn join(what: &[String], none: &str) -> String {
@@ -146,8 +140,8 @@ mod tests {
 
     #[test]
     fn each_outcome_says_why_and_what_to_do() {
-        let check =
-            |run: &Run, expected: &str| assert_eq!(why_in_a_line(run, "school.yaml").unwrap_or_default(), expected);
+        let in_a_line = |run: &Run| why(run, "school.yaml").map(|(what, todo)| format!("{what}. {}", todo.join(" ")));
+        let check = |run: &Run, expected: &str| assert_eq!(in_a_line(run).unwrap_or_default(), expected);
         check(&run(0, Summary::default()), "");
         check(
             &run(1, Summary { rejected: 1, failed: 1_200, ..Summary::default() }),
@@ -165,7 +159,7 @@ mod tests {
         );
         check(
             &Run { ended_at: None, exit_code: None, ..run(0, Summary::default()) },
-            "it was killed, or the machine went down. The next push finishes the work: `sispush push school.yaml`.",
+            "it was killed, or is still under way. The next push finishes the work: `sispush push school.yaml`.",
         );
     }
 
