@@ -11,8 +11,9 @@
 //! step by itself, and `ops::schedule` has the machine run the push at night.
 //!
 //! Invariants:
-//! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `state::layer`, `sync::expect` and `sync::plan`
-//!   do no I/O (but for reading the mapping's own files and looking its secrets up) and read no clock.
+//! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `state::layer`, `sync::expect`, `sync::plan`,
+//!   `ops::notify::event` and `ops::report` (but for its server) do no I/O (but for reading the mapping's own files and
+//!   looking its secrets up) and read no clock.
 //! - No patron leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
 //! - Only `cli::output` prints; only `main` exits.
 //! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt. Before a batch leaves,

@@ -1,5 +1,7 @@
 //! `history`: what past runs came to.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 mod support;
 
 use std::fs;

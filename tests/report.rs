@@ -1,5 +1,7 @@
 //! `report`: the page about past runs, as a file, to a browser, and for a screen on the wall.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
 mod support;
 
 use std::fs;

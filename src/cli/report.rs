@@ -1,5 +1,6 @@
 //! `report`: a page about past runs, written to a file or shown to browsers.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::mapping::StateLocation;
 use crate::ops;
 use crate::ops::report::serve::Server;
 use crate::ops::report::{Collector, Figures, Frame, next_run, page};
-use crate::state::{default_file, read_history};
+use crate::state::{Identity, default_file, read_history};
 
 pub(super) async fn run(args: ReportArgs, mut output: Output) -> Result<ExitCode, Error> {
     if let Some(path) = &args.out {
@@ -57,14 +58,12 @@ async fn write(args: &ReportArgs, path: &Path, output: &mut Output) -> Result<Ex
         own::refuse("--out", path, (file, None), state.as_ref())?;
     }
     ops::try_private(path).map_err(failed)?;
-    for (_, error) in &books.unread {
-        output.failure(error);
-    }
+    let worst = books.unread.iter().map(|(_, error)| output.failure(error)).max();
     let figures = collect(args, books).await?;
     let page = page::render(&figures, page::Options::default())?;
     ops::write_private(path, |out| out.write_all(page.as_bytes())).map_err(failed)?;
     output.reported(path, &figures)?;
-    Ok(ExitCode::Complete)
+    Ok(worst.unwrap_or(ExitCode::Complete))
 }
 
 async fn figures(args: &ReportArgs) -> Result<Figures, Error> {
@@ -91,9 +90,10 @@ async fn collect(args: &ReportArgs, books: Books) -> Result<Figures, Error> {
     if collector.schools() == 0 && books.asked.len() + books.unread.len() < 2 && books.unread.is_empty() {
         return Err(books.nothing(found));
     }
+    let known: HashMap<Identity, usize> =
+        (0..collector.schools()).map(|index| (collector.school(index).identity.clone(), index)).collect();
     for asked in &books.asked {
-        let known = (0..collector.schools()).find(|index| collector.school(*index).identity == asked.identity);
-        let index = known.unwrap_or(collector.schools());
+        let index = known.get(&asked.identity).copied().unwrap_or(collector.schools());
         let school = collector.school(index);
         school.identity = asked.identity.clone();
         school.file = Some(asked.file.clone());

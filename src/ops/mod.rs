@@ -1,5 +1,5 @@
-//! What keeps a scheduled job running: logs, files that only their owner may read, what to ask when it does not run, and
-//! when it runs; who is told of it; later history.
+//! What keeps a scheduled job running: logs, files that only their owner may read, what to ask when it does not run, when it
+//! runs, who is told of it, and past runs as numbers and as a page.
 
 pub mod doctor;
 pub mod logging;

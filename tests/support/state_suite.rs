@@ -245,13 +245,14 @@ pub fn the_history_has_the_runs_of_all_who_are_wanted(store: &dyn Store) {
         staff.record(&run(30, None)).await.unwrap();
         patrons.record(&run(40, Some(1))).await.unwrap();
         let check = async |since, wanted: Option<&[Identity]>, expected: &str| {
-            let mut text = String::new();
+            let mut text = Vec::new();
             let each = |book: usize, run: Run| {
-                text += &format!("{book}: {} {:?}; ", run.started_at.as_second() - time(0).as_second(), run.exit_code);
+                let second = run.started_at.as_second() - time(0).as_second();
+                text.push(format!("{book}: {second} {:?}; ", run.exit_code));
             };
             let history = read_history(&location, time(since), wanted, each).await.unwrap().unwrap();
             let names: Vec<&str> = history.books.iter().map(|book| book.mapping.as_str()).collect();
-            assert_eq!(format!("{} = {text}", names.join(", ")), expected);
+            assert_eq!(format!("{} = {}", names.join(", "), text.concat()), expected);
         };
         check(0, None, "patrons, staff = 0: 20 Some(3); 0: 40 Some(1); 1: 10 Some(0); 1: 30 None; ").await;
         check(30, None, "patrons, staff = 0: 40 Some(1); 1: 30 None; ").await;

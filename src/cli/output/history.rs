@@ -83,10 +83,9 @@ impl Output {
     /// Where a report is shown.
     pub(in crate::cli) fn serving(&mut self, url: &str, is_loopback: bool) -> Result<(), Error> {
         if !is_loopback {
-            let warning = "warning";
             writeln!(
                 self.notes(),
-                "{WARNING}{warning}{WARNING:#}: the page has no login: whoever reaches this port sees it"
+                "{WARNING}warning{WARNING:#}: the page has no login: whoever reaches this port sees it"
             )
             .map_err(write_failed)?;
         }
@@ -150,7 +149,7 @@ fn write_history(out: &mut impl Write, runs: &Runs, zone: &TimeZone, now: Timest
         writeln!(
             out,
             "{}{name}  {style}{}{style:#}: {}",
-            minutes(past.run.started_at, zone),
+            page::minutes(past.run.started_at, zone),
             word(&past.run),
             plain(&why)
         )?;
@@ -174,7 +173,7 @@ fn cells(past: &Past, runs: &Runs, has_several: bool, zone: &TimeZone) -> Vec<St
     let count = |count: u64| if run.plan.is_some() { number(count) } else { dash() };
     let took = run.ended_at.map(|ended| ended.duration_since(run.started_at).as_secs());
     let mut cells = vec![
-        minutes(run.started_at, zone),
+        page::minutes(run.started_at, zone),
         word(run).to_owned(),
         run.exit_code.filter(|_| run.ended_at.is_some()).map_or_else(dash, |code| code.to_string()),
         if run.mode.is_empty() { dash() } else { plain(&run.mode) },
@@ -201,16 +200,15 @@ fn word(run: &Run) -> &'static str {
     }
 }
 
-fn minutes(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 /// `4 s`, `3:20`, `1:02:05`.
 fn duration(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{} s", seconds.max(0)),
-        ..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    // A clock may have been set back.
+    let seconds = seconds.max(0);
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, _) => format!("{minutes}:{rest:02}"),
+        _ => format!("{hours}:{minutes:02}:{rest:02}"),
     }
 }
 

@@ -185,7 +185,9 @@ impl Collector {
                 .rev()
                 .map(|days| {
                     let mut bar = Bucket::default();
-                    days.iter().for_each(|day| bar.follow(day));
+                    for day in days {
+                        bar.follow(day);
+                    }
                     bar
                 })
                 .collect();

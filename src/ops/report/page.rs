@@ -692,7 +692,8 @@ fn parts(text: &str) -> Vec<Part> {
         .collect()
 }
 
-fn minutes(at: Timestamp, zone: &TimeZone) -> String {
+/// A time as tables and sentences show it, to the minute.
+pub fn minutes(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
