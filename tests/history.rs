@@ -85,6 +85,7 @@ fn what_was_never_pushed_has_no_history() {
     context.students(3).mapping("state: state.db\n");
     assert_snapshot!(run(&context, &["history", "school.yaml"]));
     assert!(!context.path("state.db").exists(), "a look made a state");
+    assert_snapshot!(run(&context, &["history", "school.yaml", "--state", "none"]));
     context.write("other.yaml", fs::read_to_string(context.path("school.yaml")).unwrap());
     context.output(&["push", "other.yaml"]);
     assert_snapshot!(run(&context, &["history", "school.yaml"]));
@@ -104,6 +105,7 @@ fn a_folder_is_told_as_far_as_it_can_be_read() {
     context.output(&["push", "schools", "--state", "state.db"]);
     context.write("schools/c-broken.yaml", school.replace("version: 1", "version: 7"));
     assert_snapshot!(run(&context, &["history", "schools"]));
+    assert_snapshot!(run(&context, &["history", "schools/c-broken.yaml"]));
 }
 
 #[test]

@@ -122,6 +122,21 @@ fn what_has_no_runs_is_told() {
     }
 }
 
+/// Where nothing runs at weekends, two days of silence are none.
+#[test]
+fn a_silence_may_be_longer() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(3).mapping("state: state.db\n");
+    context.output(&["push", "school.yaml"]);
+    let store = rusqlite::Connection::open(context.path("state.db")).unwrap();
+    store.execute("UPDATE runs SET started_at = started_at - 48 * 3600, ended_at = ended_at - 48 * 3600", []).unwrap();
+    let told = context.run(&["report", "school.yaml", "-o", "report.html"]);
+    assert!(told.contains("1 not run for too long"), "{told}");
+    assert!(page(&context).contains("Nothing has run for 48 hours since."));
+    let told = context.run(&["report", "school.yaml", "-o", "report.html", "--late-after", "80h"]);
+    assert!(told.contains("1 fine") && !page(&context).contains("Nothing has run"), "{told}");
+}
+
 /// Whatever a store says, the page stays ours.
 fn make_hostile(context: &TestContext, port: u16) {
     let name =

@@ -95,6 +95,7 @@ pub(super) async fn run(args: HistoryArgs, mut output: Output) -> Result<ExitCod
     }
     let worst = books.unread.iter().map(|(_, error)| output.failure(error)).max();
     match args.format {
+        FormatArg::Text if runs.books.is_empty() => {}
         FormatArg::Text => output.history(&runs, &zone, now)?,
         FormatArg::Json => output.history_json(&runs)?,
     }
@@ -150,6 +151,12 @@ impl Books {
 
     /// That there is no run to tell of.
     pub(super) fn nothing(&self, is_store: bool) -> Error {
+        if self.stores.iter().all(|(location, _)| matches!(location, StateLocation::None)) {
+            return Error::Usage {
+                message: "`none` keeps no state, and so no history".into(),
+                hint: Some("delete `state: none` in the mapping, or name a place with `--state`".into()),
+            };
+        }
         let places: Vec<String> = self.stores.iter().map(|(location, _)| format!("`{}`", place(location))).collect();
         let what = match self.asked.as_slice() {
             [one] => format!("mapping `{}` and `{}`", one.identity.mapping, one.identity.target),
