@@ -13,7 +13,7 @@ pub struct Summary {
     pub rows: BTreeMap<String, u64>,
     /// Rows rejected before anything was sent.
     pub rejected: u64,
-    /// By the rule that they broke (a [code](crate::infiniti::patron::Rule::code)); a row may break several.
+    /// By the rule that they broke (a [code](crate::infiniti::value::Rule::code)); a row may break several.
     pub rejections: BTreeMap<String, u64>,
     /// Likewise, by extract.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
