@@ -273,7 +273,7 @@ fn a_fleet_pushes_every_school_once_though_machines_die() {
     let mut runs: Vec<(usize, Run)> = Vec::new();
     let location = StateLocation::Postgres(Box::new(Connection::parse(&server.url("fleet")).unwrap()));
     let since = "2000-01-01T00:00:00Z".parse().unwrap();
-    let history = wait(read_history(&location, since, |book, run| runs.push((book, run)))).unwrap().unwrap();
+    let history = wait(read_history(&location, since, None, |book, run| runs.push((book, run)))).unwrap().unwrap();
     assert_eq!(history.books.len(), SCHOOLS);
     for (book, identity) in history.books.iter().enumerate() {
         let of_book = || runs.iter().filter(|(of, _)| *of == book).map(|(_, run)| run);

@@ -15,7 +15,8 @@ use crate::error::{Error, ExitCode, causes};
 use crate::mapping::StateLocation;
 use crate::ops;
 use crate::ops::report::serve::Server;
-use crate::ops::report::{Collector, Figures, Frame, next_run, page};
+use crate::ops::report::{Collector, Figures, Frame, page};
+use crate::ops::schedule;
 use crate::state::{Identity, default_file, read_history};
 
 pub(super) async fn run(args: ReportArgs, mut output: Output) -> Result<ExitCode, Error> {
@@ -92,12 +93,13 @@ async fn collect(args: &ReportArgs, books: Books) -> Result<Figures, Error> {
     }
     let known: HashMap<Identity, usize> =
         (0..collector.schools()).map(|index| (collector.school(index).identity.clone(), index)).collect();
+    let installed = schedule::installed();
     for asked in &books.asked {
         let index = known.get(&asked.identity).copied().unwrap_or(collector.schools());
         let school = collector.school(index);
         school.identity = asked.identity.clone();
         school.file = Some(asked.file.clone());
-        school.next = next_run(&asked.file).map(|next| next.at);
+        school.next = schedule::next_of(&installed, &asked.file);
         school.hold = asked.mapping.hold_on(today).map(|hold| (hold.until, hold.reason.clone()));
     }
     for (file, error) in &books.unread {

@@ -6,10 +6,11 @@
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark prints its table and may fail")]
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod process;
 
+use std::path::Path;
+
+use process::{Timed, median, sispush, timed};
 use sispush::mapping::StateLocation;
 use sispush::state::{Identity, State};
 
@@ -33,20 +34,20 @@ fn main() {
         let mut peak = 0;
         // The first warms the caches.
         for run in 0..=runs {
-            let (elapsed, peak_bytes) = timed(command);
+            let Timed { elapsed, peak_bytes, success } = timed(&mut sispush(command));
+            assert!(success, "{command:?} failed");
             peak = peak.max(peak_bytes);
             if run > 0 {
                 times.push(elapsed);
             }
         }
-        times.sort_unstable();
         let size = if command[0] == "report" { std::fs::metadata(&page).map_or(0, |file| file.len()) } else { 0 };
         let size = if size == 0 { "–".to_owned() } else { format!("{} kB", size / 1_000) };
         println!(
             "| `{}` | {:.2} s | {:.2} s | {} MiB | {size} |",
             command[0],
-            times[times.len() / 2].as_secs_f64(),
-            times[0].as_secs_f64(),
+            median(&times).as_secs_f64(),
+            times.iter().min().map_or(0.0, std::time::Duration::as_secs_f64),
             peak >> 20
         );
     }
@@ -121,33 +122,6 @@ fn report(school: i64, night: i64) -> (i64, String) {
         50 + dice % 700,
     );
     (code, summary)
-}
-
-/// Runs a command as a whole process. The peak is the kernel's own high-water mark, read until the process ends.
-fn timed(arguments: &[&str]) -> (Duration, u64) {
-    let started = Instant::now();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sispush"));
-    let mut child =
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the command starts");
-    let status = format!("/proc/{}/status", child.id());
-    let watch = std::thread::spawn(move || {
-        let mut peak = 0;
-        while let Some(now) = high_water(&status) {
-            peak = peak.max(now);
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        peak
-    });
-    let exit = child.wait().expect("the command ends");
-    let elapsed = started.elapsed();
-    assert!(exit.success(), "{arguments:?} failed");
-    (elapsed, watch.join().expect("the watch ends"))
-}
-
-fn high_water(status: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(status).ok()?;
-    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark has no other settings")]

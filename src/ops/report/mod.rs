@@ -7,13 +7,11 @@
 mod advice;
 mod chart;
 pub mod figures;
-mod next;
 mod outcome;
 pub mod page;
 pub mod serve;
 mod words;
 
 pub use figures::{Collector, Figures, Frame, Group, School};
-pub use next::{Next, next_run};
 pub use outcome::Outcome;
 pub use words::why;

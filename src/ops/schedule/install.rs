@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use etcetera::{BaseStrategy as _, choose_base_strategy};
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use super::marker::{self, Marked};
 use super::{Account, Installed, Kind, Schedule, ScheduleError, cron, systemd, windows};
@@ -76,6 +76,16 @@ impl Places {
 /// nothing can be found out.
 pub fn installed() -> Vec<Installed> {
     find(&Places::here(), &Zoned::now())
+}
+
+/// When a mapping is pushed next by one of these schedules: they name its file, or the folder that it lies in.
+pub fn next_of(installed: &[Installed], mapping: &Path) -> Option<Timestamp> {
+    let mapping = fs::canonicalize(mapping).ok()?;
+    let is_pushed = |place: &PathBuf| {
+        fs::canonicalize(place).is_ok_and(|place| place == mapping || Some(place.as_path()) == mapping.parent())
+    };
+    let of_mapping = installed.iter().filter(|each| each.mappings.iter().any(is_pushed));
+    of_mapping.filter_map(|each| each.next.as_ref().map(Zoned::timestamp)).min()
 }
 
 /// Likewise, in other places. In the order of kinds and names.

@@ -13,7 +13,7 @@ mod times;
 pub mod windows;
 
 pub use error::ScheduleError;
-pub use install::installed;
+pub use install::{installed, next_of};
 pub use times::{Days, Gap, Times};
 
 use std::path::PathBuf;
