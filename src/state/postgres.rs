@@ -17,7 +17,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store};
+use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store, note_upgrade};
 use super::{Identity, Place, STATE_VERSION, StateError};
 use crate::source::{Connection, open_postgres};
 
@@ -161,9 +161,7 @@ impl Postgres {
         // Another machine may have been at it: the version is asked again now that the lock is ours.
         let from = self.version().await?.unwrap_or_default();
         self.upgrade(from).await.map_err(|error| self.failed(error))?;
-        for version in from + 1..=STATE_VERSION {
-            tracing::info!(state = %self.place, version, "state upgraded");
-        }
+        note_upgrade(&self.place, from);
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store};
+use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store, note_upgrade};
 use super::{Identity, Place, STATE_VERSION, StateError};
 
 /// An open file.
@@ -151,13 +151,14 @@ impl Sqlite {
         // Another run may be at it, too: the version is asked again once the lock is ours.
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let from = self.version()?;
-        for (migration, version) in MIGRATIONS.iter().zip(1..).skip(from as usize) {
+        for migration in MIGRATIONS.iter().skip(from as usize) {
             self.connection.execute_batch(migration).map_err(failed)?;
-            tracing::info!(state = %place, version, "state upgraded");
         }
         self.connection.pragma_update(None, "user_version", STATE_VERSION).map_err(failed)?;
         self.connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-        self.connection.execute_batch("COMMIT").map_err(failed)
+        self.connection.execute_batch("COMMIT").map_err(failed)?;
+        note_upgrade(&place, from);
+        Ok(())
     }
 
     /// What holds for the connection, or once for the file.

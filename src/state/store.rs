@@ -6,10 +6,20 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::layer::{Layer, Page};
-use super::{Identity, StateError};
+use super::{Identity, Place, STATE_VERSION, StateError};
 
 /// How long a run is kept, in seconds: a year, and a month to compare with the year before.
 pub(super) const RUNS_KEPT_S: i64 = 400 * 24 * 3600;
+
+/// Notes in the log that a store was made, or brought from an older version to this one: an older program refuses it from now
+/// on.
+pub(super) fn note_upgrade(place: &Place, from: u32) {
+    match from {
+        STATE_VERSION.. => {}
+        0 => tracing::info!(state = %place, version = STATE_VERSION, "state made"),
+        _ => tracing::info!(state = %place, from, version = STATE_VERSION, "state upgraded"),
+    }
+}
 
 /// A database that holds books.
 pub(super) trait Store: Send {

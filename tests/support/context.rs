@@ -185,6 +185,7 @@ pub fn without_times_and_ports(text: &str) -> String {
         (r#""(read|sent)_seconds": [0-9.e-]+"#, r#""${1}_seconds": [TIME]"#),
         (r"(plan      |--approve |approved, but `|no longer `)[0-9a-f]{16}", "${1}[PLAN]"),
         (r#""(read|plan|send)": [0-9.e-]+"#, r#""${1}": [TIME]"#),
+        (r#""run": "[0-9a-f]{16}""#, r#""run": "[RUN]""#),
         (r#""host": "[^"]+""#, r#""host": "[HOST]""#),
         (r#"(\brun"?[=:]"?|\bplan=)[0-9a-f]{16}"#, "${1}[ID]"),
         (r#""id": "[0-9a-f]{16}""#, r#""id": "[PLAN]""#),
