@@ -1,11 +1,7 @@
 //! `schedule`: what is printed and installed, held against systemd, cron's rules, and the schema of Windows' tasks.
 
 #![cfg(unix)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of tests may fail the test, and say what is missing"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;
 
@@ -13,7 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -21,6 +17,12 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use sispush::ops::schedule::{Account, Gap, Kind, Schedule, Times, systemd};
 use support::context::{PASSWORD, TestContext};
+use support::units::{me, program, stand_in, text, unit, words_of};
+
+/// A name that no schedule of this machine has: what the tests take away must be theirs, also when root runs them.
+fn own_name() -> String {
+    format!("test-{}", std::process::id())
+}
 
 /// A school whose secrets lie where a run finds them: beside the mapping.
 fn school() -> TestContext {
@@ -52,39 +54,24 @@ fn run(context: &TestContext, arguments: &[&str]) -> String {
     ] {
         said = regex::Regex::new(pattern).unwrap().replace_all(&said, replacement).into_owned();
     }
+    // Nor what else is installed on this machine.
+    if arguments.starts_with(&["schedule", "show"]) && !arguments.contains(&"--root") {
+        let blocks = regex::Regex::new(r"(?m)^([a-zA-Z][\w-]*)\n(?:  .*\n)+").unwrap();
+        said = blocks
+            .replace_all(
+                &said,
+                |block: &regex::Captures<'_>| {
+                    if block[1] == own_name() { block[0].to_owned() } else { String::new() }
+                },
+            )
+            .into_owned();
+    }
+    said = said.replace(&own_name(), "school");
     let me = me();
     for (before, after) in [("as ", "\n"), ("\"user\": \"", "\""), ("\"user\":\"", "\""), ("User=", "\n")] {
         said = said.replace(&format!("{before}{me}{after}"), &format!("{before}[ME]{after}"));
     }
     said
-}
-
-/// The name of the account that runs the tests: the only one that is sure to be there.
-fn me() -> String {
-    let output = Command::new("id").arg("-nu").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// A program of a Debian package; `None`, with a line on stderr, where it is missing.
-fn program(test: &str, name: &str, package: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/lib/systemd", "/usr/lib/systemd"].map(PathBuf::from));
-    let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
-    if found.is_none() {
-        let message = format!("ignored: {test} needs {name} (apt-get install {package})");
-        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-        eprintln!("{message}");
-    }
-    found
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
-}
-
-/// The units that are below a folder after `schedule systemd`.
-fn unit(root: &Path, name: &str) -> PathBuf {
-    root.join("etc/systemd/system").join(name)
 }
 
 #[test]
@@ -306,38 +293,6 @@ fn systemd_reads_the_times_as_they_are_meant() {
     }
 }
 
-/// The words of `ExecStart=` as systemd itself takes them apart. Its test mode runs as no root, so somebody else does it.
-fn words_of(systemd: &Path, service: &Path) -> String {
-    let home = tempfile::tempdir().unwrap();
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let units = home.path().join("units");
-    fs::create_dir(&units).unwrap();
-    fs::copy(service, units.join(service.file_name().unwrap())).unwrap();
-    fs::set_permissions(&units, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = if me() == "root" {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(systemd);
-        command
-    } else {
-        Command::new(systemd)
-    };
-    let unit = service.file_name().unwrap().to_str().unwrap();
-    let output = command
-        .args(["--user", "--test", &format!("--unit={unit}")])
-        .env("HOME", home.path())
-        .env("XDG_RUNTIME_DIR", home.path())
-        .env("SYSTEMD_UNIT_PATH", format!("{}:", units.display()))
-        .output()
-        .unwrap();
-    let said = text(&output);
-    let own = said.split_once(&format!("-> Unit {unit}:")).map(|(_, own)| own);
-    let line = own.and_then(|own| own.lines().find_map(|line| line.trim().strip_prefix("Command Line: ")));
-    // As a shell would be given them; of what is left of `$$`, one is a variable's sign.
-    assert!(line.is_some(), "{said}");
-    // In the program's own path it is none.
-    line.unwrap().replace("\\$\\$", "\\$")
-}
-
 /// The night's push, as systemd would start it: its own words, its environment.
 #[test]
 fn the_service_s_own_command_pushes() {
@@ -402,15 +357,6 @@ fn systemd_reads_the_words_back() {
     assert_eq!(read.lines().count(), wanted.len());
 }
 
-/// A program that stands in for another one, on the path before it.
-fn stand_in(context: &TestContext, name: &str, script: &str) -> String {
-    let folder = context.path("bin");
-    fs::create_dir_all(&folder).unwrap();
-    context.write(&format!("bin/{name}"), format!("#!/bin/sh\n{script}"));
-    fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{}:/usr/bin:/bin", folder.display())
-}
-
 #[test]
 fn a_running_systemd_is_told() {
     let mut context = school();
@@ -420,7 +366,8 @@ fn a_running_systemd_is_told() {
         "echo \"$*\" >>calls\n[ \"$2\" != is-system-running ] || { echo degraded; exit 1; }\n[ \"$2\" != show ] || { cat known; exit; }\n[ ! -e broken ] || { echo 'Failed to restart: it is broken' >&2; exit 1; }\n",
     );
     context.set_env("PATH", &path);
-    let install = ["schedule", "systemd", "school.yaml", "--per-user", "--install"];
+    let name = own_name();
+    let install = ["schedule", "systemd", "school.yaml", "--per-user", "--install", "--name", &name];
     context.write("known", "ActiveState=active\nNeedDaemonReload=no\n\nNeedDaemonReload=no\nActiveState=inactive\n");
     let mut said = run(&context, &install);
     said += &run(&context, &install);
@@ -432,9 +379,9 @@ fn a_running_systemd_is_told() {
     // The files are there now, and systemd has not read them.
     context.write("known", "ActiveState=active\nNeedDaemonReload=yes\n");
     said += &run(&context, &[&install[..], &["--at", "06:00"]].concat());
-    said += &run(&context, &["schedule", "remove", "school"]);
+    said += &run(&context, &["schedule", "remove", &name]);
     said += "calls\n";
-    said += &fs::read_to_string(context.path("calls")).unwrap();
+    said += &fs::read_to_string(context.path("calls")).unwrap().replace(&name, "school");
     assert_snapshot!(said);
     assert!(
         fs::read_dir(context.path(".config/systemd/user"))
@@ -466,7 +413,8 @@ fn a_crontab_keeps_what_others_have_in_it() {
     let path = stand_in(&context, "crontab", CRONTAB);
     context.set_env("PATH", &path);
     let tab = || fs::read(context.path("tab")).unwrap();
-    let install = ["schedule", "cron", "school.yaml", "--install"];
+    let name = own_name();
+    let install = ["schedule", "cron", "school.yaml", "--install", "--name", &name];
     let mut said = run(&context, &install);
     let alone = String::from_utf8(tab()).unwrap();
     assert_eq!(alone.lines().filter(|line| !line.starts_with('#')).count(), 1, "{alone}");
@@ -483,7 +431,7 @@ fn a_crontab_keeps_what_others_have_in_it() {
     );
     said += &run(&context, &[&install[..], &["--at", "22:10"]].concat());
     said += &run(&context, &["schedule", "show"]);
-    said += &run(&context, &["schedule", "remove"]);
+    said += &run(&context, &["schedule", "remove", &name]);
     assert_eq!(tab(), [&theirs[..], b"\n"].concat());
     // What cannot be read must not be written over.
     context.write("refused", "");

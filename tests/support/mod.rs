@@ -11,3 +11,5 @@ pub mod servers;
 pub mod shipped;
 pub mod source_suite;
 pub mod state_suite;
+#[cfg(unix)]
+pub mod units;
