@@ -182,7 +182,7 @@ fn wanted(
     let paths = wanted.mappings.iter().map(|path| absolute_text(path)).collect::<Result<Vec<_>, _>>()?;
     let program = std::env::current_exe().map_err(|source| file_error("find", Path::new("sispush"), source))?;
     let push = push_options(&wanted.push)?;
-    let mut writable: Vec<PathBuf> = push.state.into_iter().collect();
+    let mut writable: Vec<PathBuf> = push.writable;
     let mut credentials = Vec::new();
     let mut is_all_credentials = true;
     for mapping in mappings.iter_mut() {
@@ -205,14 +205,17 @@ fn wanted(
         if mapping.resolve(&[Part::State]).is_ok()
             && let StateLocation::File(file) = &mapping.state
         {
-            writable.push(absolute(file)?.parent().unwrap_or(Path::new("/")).to_owned());
+            writable.push(folder_of(&absolute(file)?));
+        }
+        if let Some(metrics) = mapping::notify::metrics_file(&mapping.path) {
+            writable.push(folder_of(&absolute(&metrics)?));
         }
     }
     writable.sort();
     writable.dedup();
     if let Some(folder) = writable.iter().find(|folder| *kind == Kind::Systemd && !folder.is_dir()) {
         // systemd does not start a service with such a folder, nor may the run then make one.
-        let message = format!("the folder of the state is not there: `{}`", folder.display());
+        let message = format!("a folder that the run writes to is not there: `{}`", folder.display());
         let hint = "make it, and give it to the account that runs the push";
         if wanted.install && !asked.is_image() {
             return Err(usage(message, hint));
@@ -255,11 +258,15 @@ fn wanted(
     })
 }
 
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
 /// What the options of the push say of files.
 struct PushOptions {
     has_log_file: bool,
-    /// The folder of the state.
-    state: Option<PathBuf>,
+    /// The folders of the log and of the state.
+    writable: Vec<PathBuf>,
 }
 
 /// Takes the options of the push apart as the push will, so that a typo is seen now and not at night.
@@ -286,12 +293,13 @@ fn push_options(options: &[String]) -> Result<PushOptions, Error> {
         let message = format!("after `--`: `{option} {}` starts from whatever folder it is run in", path.display());
         if path.is_absolute() { Ok(()) } else { Err(usage(message, "write the path in full")) }
     };
+    let mut writable = Vec::new();
     if let Some(file) = &cli.global.log_file {
         must_be_full("--log-file", file)?;
+        writable.push(folder_of(file));
     }
     // Not one of this shell's environment, which the run has not.
     let is_given = options.iter().any(|option| option == "--state" || option.starts_with("--state="));
-    let mut state = None;
     if let Some(text) = push.plan.state.state.as_deref().filter(|_| is_given) {
         if text.contains("://") && mapping_secret_in(text) {
             return Err(usage(
@@ -303,10 +311,10 @@ fn push_options(options: &[String]) -> Result<PushOptions, Error> {
             && let StateLocation::File(file) = location(text)?
         {
             must_be_full("--state", &file)?;
-            state = file.parent().map(Path::to_owned);
+            writable.push(folder_of(&file));
         }
     }
-    Ok(PushOptions { has_log_file: cli.global.log_file.is_some(), state })
+    Ok(PushOptions { has_log_file: cli.global.log_file.is_some(), writable })
 }
 
 /// Whether an address holds a password that is written out.

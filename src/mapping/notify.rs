@@ -188,6 +188,16 @@ pub(crate) fn may_tell(path: &Path) -> bool {
     text::read(path).is_ok_and(|text| text.contains("notify") || text.contains("include"))
 }
 
+/// The file of metrics that a mapping names, from the folder of the file in which it stands; nothing if its path has a
+/// secret in it, as no secret is looked up.
+pub fn metrics_file(path: &Path) -> Option<PathBuf> {
+    let text = text::read(path).ok()?;
+    let document = Document::read(path, &text);
+    let readable = check::readable(document.tree.as_ref()?, &document)?;
+    let metrics = readable.notify.metrics.filter(|file| file.to_str().is_some_and(|text| !text.contains("${")))?;
+    Some(readable.metrics_folder.join(metrics))
+}
+
 /// Reads what a mapping says of notifications, and replaces its references. What is wrong elsewhere in the file does not
 /// matter, as long as it is YAML; `None` if it is not, or cannot be read.
 pub fn contact(path: &Path) -> Option<Contact> {
