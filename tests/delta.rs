@@ -145,6 +145,41 @@ fn an_approval_is_for_one_plan_once() {
     assert_told(&context.run(&["push", "school.yaml"]), 5, &["`min_rows` is 50"]);
 }
 
+/// The command that is told comes to the very plan: with the state, the mode, and a path that a shell would take apart.
+#[cfg(unix)]
+#[test]
+fn the_command_that_approves_is_the_one_to_type() {
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("STATE_FOLDER", "by reference");
+    context.students(20).mapping("mode: delta\nlimits: { max_drop: 10% }\n");
+    let folder = "Schüler's $HOME & more";
+    fs::create_dir(context.path(folder)).unwrap();
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let file = format!("{folder}/school.yaml");
+    context.write(&file, mapping.replace("sqlite:sis.db", "sqlite:../sis.db"));
+    let state = "${STATE_FOLDER} here.db";
+    let push = ["push", &file, "--full", "--despite-hold", "--state", state];
+    assert_told(&context.run(&push), 0, &["20 created"]);
+    context.sis("DELETE FROM students WHERE login > 'student0010'");
+    let told = |words: Option<&str>| {
+        let mut command = context.command(&push);
+        command.envs(words.map(|words| ("SISPUSH_BY_HAND", words)));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    // As a service begins it, which takes `$` of a word for a variable.
+    let by_service = told(Some("systemd-run --pipe /opt/sispush"));
+    let start = r"`systemd-run --pipe /opt/sispush push 'Schüler'\''s $$HOME & more/school.yaml' --full --despite-hold --state '$${STATE_FOLDER} here.db' --approve ";
+    assert!(by_service.contains(start), "{by_service}");
+    let told = told(None);
+    let (_, command) = told.split_once("if all of it is right, `").unwrap();
+    let (command, _) = command.split_once("` carries out").unwrap();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_sispush")).parent().unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let output = context.shell(command).env("PATH", &path).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("10 updated"));
+}
+
 #[test]
 fn leavers_are_told_and_deactivated_after_their_grace() {
     let context = school("leavers: { action: deactivate, after: 2d }\nlimits: { max_drop: 90% }\n");

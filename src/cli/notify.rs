@@ -192,7 +192,7 @@ fn stopped(planned: &Planned, file: &str) -> Trouble {
         reason: format!("5:{}", codes.join(",")),
         what: format!("{what}{more}; nothing was sent"),
         hint: Some(hint),
-        command: Some(format!("sispush push {file} --approve {}", plan.id)),
+        command: Some(planned.approve.clone()),
     }
 }
 

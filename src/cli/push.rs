@@ -1,5 +1,6 @@
 //! `push`, the main job, and `diff`, its rehearsal.
 
+mod again;
 mod many;
 mod one;
 
@@ -18,6 +19,7 @@ use crate::mapping::{self, Mode, StateLocation};
 use crate::ops;
 use crate::sync::plan::Renames;
 use crate::sync::{Asked, Interrupt};
+use again::Again;
 use many::{Pace, TimeLimit};
 pub(super) use one::{Done, Earlier, Planned, Pushed, push};
 
@@ -28,6 +30,8 @@ pub(super) struct Task {
     pub(super) asked: Asked,
     pub(super) state: Option<StateLocation>,
     pub(super) approved: Option<String>,
+    /// How the same push is run again, by hand.
+    pub(super) again: Again,
     pub(super) despite_hold: bool,
     /// Leave out a mapping that was pushed within this time.
     pub(super) once_per: Option<Duration>,
@@ -44,6 +48,7 @@ impl Task {
             asked: Asked::default(),
             state: None,
             approved: None,
+            again: Again::default(),
             despite_hold: false,
             once_per: None,
             is_alone: true,
@@ -106,6 +111,7 @@ pub(super) async fn run(
             all_new: args.plan.all_new,
         },
         state: args.plan.state.state.as_deref().map(location).transpose()?,
+        again: Again::of(&args),
         approved: args.approve,
         despite_hold: args.despite_hold,
         once_per: args.once_per.map(|written| written.duration),

@@ -301,7 +301,7 @@ fn push_options(options: &[String]) -> Result<PushOptions, Error> {
     // Not one of this shell's environment, which the run has not.
     let is_given = options.iter().any(|option| option == "--state" || option.starts_with("--state="));
     if let Some(text) = push.plan.state.state.as_deref().filter(|_| is_given) {
-        if text.contains("://") && mapping_secret_in(text) {
+        if text.contains("://") && has_password(text) {
             return Err(usage(
                 "after `--`: everybody on the machine can read a password that stands there",
                 "write it as `${NAME}`, or put the place into the mapping: `state:`",
@@ -318,7 +318,7 @@ fn push_options(options: &[String]) -> Result<PushOptions, Error> {
 }
 
 /// Whether an address holds a password that is written out.
-fn mapping_secret_in(address: &str) -> bool {
+pub(super) fn has_password(address: &str) -> bool {
     let Some((_, rest)) = address.split_once("://") else { return false };
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let Some((login, _)) = authority.rsplit_once('@') else { return false };
@@ -604,7 +604,7 @@ mod tests {
             ("postgres://u@host:5432/db", false),
             ("postgres://host/a:b@c", false),
         ] {
-            assert_eq!(mapping_secret_in(address), is_secret, "{address}");
+            assert_eq!(has_password(address), is_secret, "{address}");
         }
     }
 

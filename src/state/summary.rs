@@ -56,6 +56,9 @@ pub struct Summary {
     /// What to do about that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The command that carries out what a limit stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approve: Option<String>,
     /// How long each stage took.
     #[serde(skip_serializing_if = "Seconds::is_nought")]
     pub seconds: Seconds,

@@ -428,11 +428,12 @@ pub(super) fn fill(marks: Vec<(String, Mark)>) -> impl FnMut(&mut Page) -> bool 
 ///
 /// # Errors
 /// Any [`StateError`].
-pub async fn stop(plan: &Plan, state: &mut State, timing: Timing) -> Result<(), StateError> {
-    let run = crate::state::Run {
+pub async fn stop(plan: &Plan, state: &mut State, timing: Timing, approve: &str) -> Result<(), StateError> {
+    let mut run = crate::state::Run {
         exit_code: Some(ExitCode::Stopped.number()),
         ..record(plan, None, timing, Some(Timestamp::now()))
     };
+    run.summary.approve = Some(approve.to_owned());
     let facts = state.facts().clone();
     state.finish(fill(returned(plan)), facts, &run).await
 }

@@ -118,8 +118,8 @@ impl Output {
         if !plan.stops.is_empty() {
             writeln!(
                 notes,
-                "{HINT}hint{HINT:#}: if all of it is right, `sispush push {path} --approve {}` carries out this plan, once",
-                plan.id
+                "{HINT}hint{HINT:#}: if all of it is right, `{}` carries out this plan, once",
+                planned.approve
             )?;
         }
         Ok(())

@@ -68,6 +68,8 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) timing: Timing,
     /// The hold that a rehearsal took no notice of.
     pub(in crate::cli) hold: Option<Hold>,
+    /// The command that carries this plan out although it is over a limit.
+    pub(in crate::cli) approve: String,
     /// The id that was approved, if the plan has another one.
     pub(in crate::cli) other_approval: Option<String>,
     /// What became of it; `None` for a rehearsal, and when a limit stopped it.
@@ -320,6 +322,7 @@ impl Job<'_> {
             "planned"
         );
         let id = plan.id.to_string();
+        let approve = self.task.again.command(&mapping.path, &id);
         let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
         let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
         let mut report = None;
@@ -336,7 +339,7 @@ impl Job<'_> {
                 };
                 report = Some(sync::push(run).await);
             } else if let Some(state) = state {
-                sync::stop(&plan, state, timing).await?;
+                sync::stop(&plan, state, timing, &approve).await?;
             }
         }
         drop(shown);
@@ -346,6 +349,7 @@ impl Job<'_> {
             plan,
             timing,
             hold: self.hold,
+            approve,
             other_approval,
             report,
         })

@@ -42,8 +42,10 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
             let mut todo: Vec<String> =
                 summary.stops.iter().filter_map(|code| advice::of_stop(code)).map(|it| sentence(it.action)).collect();
             todo.dedup();
-            if let Some(plan) = &run.plan {
-                todo.push(format!("If all of it is right: `sispush push {file} --approve {plan}`."));
+            // A run of an older program has its plan's id alone.
+            let of_plan = || run.plan.as_ref().map(|plan| format!("sispush push {file} --approve {plan}"));
+            if let Some(command) = summary.approve.clone().or_else(of_plan) {
+                todo.push(format!("If all of it is right: `{command}`."));
             }
             Some((join(&what, "a limit stopped it"), todo))
         }

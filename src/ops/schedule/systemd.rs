@@ -14,6 +14,10 @@ pub const RUN_LIMIT: &str = "4h";
 /// The folder below `/var/lib` and `/var/log`.
 pub const FOLDER: &str = "sispush";
 
+/// The variable of the service that holds the words of the shell by which a command of sispush is run by hand as the service
+/// runs it: as its account, with its state and its secrets.
+pub const BY_HAND: &str = "SISPUSH_BY_HAND";
+
 /// The two files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Units {
@@ -61,6 +65,12 @@ fn service(schedule: &Schedule) -> Result<String, ScheduleError> {
     line("\n[Service]\nType", "oneshot");
     line("ExecStart", &command_line(schedule)?);
     line("# Rows were rejected, and the rest is done.\nSuccessExitStatus", "1");
+    if let Some(words) = by_hand(schedule) {
+        line(
+            "# What a message that names a command begins it with.\nEnvironment",
+            &word(schedule.kind, &format!("{BY_HAND}={words}"))?,
+        );
+    }
     line("TimeoutStartSec", RUN_LIMIT);
     line("# A batch in flight has half a minute to end after a signal.\nTimeoutStopSec", "90");
     match &schedule.account {
@@ -158,6 +168,45 @@ fn command_line(schedule: &Schedule) -> Result<String, ScheduleError> {
         line.push_str(&word(kind, argument)?.replace('$', "$$"));
     }
     Ok(line)
+}
+
+/// The words of [`BY_HAND`]; nothing where `sispush` alone finds what the service finds.
+fn by_hand(schedule: &Schedule) -> Option<String> {
+    let mut words = vec!["systemd-run".to_owned(), "--pipe".into(), "--wait".into(), "--collect".into()];
+    let mut property = |key: &str, value: &str| words.push(shell_word(&format!("--property={key}={value}")));
+    match schedule.kind {
+        Kind::Systemd => {
+            match &schedule.account {
+                Account::Own => {}
+                Account::Named(account) => property("User", account),
+                Account::Dynamic => {
+                    property("User", FOLDER);
+                    property("DynamicUser", "yes");
+                }
+            }
+            property("StateDirectory", FOLDER);
+            // Else systemd makes it readable for everybody.
+            property("StateDirectoryMode", "0700");
+            property("UMask", "0077");
+        }
+        Kind::SystemdUser if !schedule.credentials.is_empty() => {}
+        Kind::SystemdUser | Kind::Crontab | Kind::CronFile | Kind::Windows => return None,
+    }
+    for credential in &schedule.credentials {
+        property("LoadCredential", &format!("{}:{}", credential.name, credential.file));
+    }
+    if schedule.kind == Kind::SystemdUser {
+        words.insert(1, "--user".into());
+    }
+    words.push(shell_word(&schedule.program));
+    Some(words.join(" "))
+}
+
+/// One word of a POSIX shell.
+pub fn shell_word(text: &str) -> String {
+    let is_bare = !text.is_empty()
+        && text.chars().all(|char| char.is_alphanumeric() || matches!(char, '/' | '-' | '_' | '.' | ':' | '='));
+    if is_bare { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// What comes after `push`: the mappings last.
