@@ -121,12 +121,14 @@ pub(super) async fn run(
     let format = args.plan.format;
     let mut all = Vec::new();
     let mut happened = Vec::new();
-    let mut printed = Ok(());
+    // What could not be printed does not change what was done, nor stop the next school; the first such failure is told.
+    let mut unprinted = None;
     let shown = output.clone();
     many::push(paths, &task, &pace, &shown, |pushed| {
-        if format == FormatArg::Text {
-            let result = output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal);
-            printed = std::mem::replace(&mut printed, Ok(())).and(result);
+        if format == FormatArg::Text
+            && let Err(error) = output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal)
+        {
+            unprinted.get_or_insert(error);
         }
         if !task.is_rehearsal {
             happened.push(notify::happened(&pushed));
@@ -139,7 +141,7 @@ pub(super) async fn run(
     .await;
     let worst = all.iter().map(|ended| ended.exit_code).max().unwrap_or(ExitCode::Complete);
     let worst = if task.interrupt.is_asked() { ExitCode::Interrupted } else { worst };
-    printed = printed.and(match format {
+    let printed = match format {
         FormatArg::Text if all.len() > 1 => output.summary(&all),
         FormatArg::Text => Ok(()),
         FormatArg::Json => {
@@ -148,9 +150,8 @@ pub(super) async fn run(
             let objects: Vec<Value> = all.iter_mut().filter_map(|ended| ended.object.take()).collect();
             output.pushed_json(&objects, worst)
         }
-    });
-    // What could not be printed does not change what was done, nor stop the next school.
-    if let Err(error) = printed {
+    };
+    if let Some(error) = unprinted.or(printed.err()) {
         output.failure(&error);
     }
     note::all(&all, worst);
