@@ -193,6 +193,11 @@ impl Error {
     }
 }
 
+/// An error and its causes in one line, for a log.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
 /// The causes of an error, outermost first. A transparent error says the same as its cause, which is then left out.
 pub(crate) fn causes(error: &dyn std::error::Error) -> Vec<String> {
     let mut last = error.to_string();

@@ -26,6 +26,7 @@ pub mod error;
 pub mod infiniti;
 pub mod mapping;
 pub mod ops;
+pub mod process;
 pub mod secret;
 pub mod source;
 pub mod state;

@@ -2,9 +2,9 @@
 
 use super::output;
 use super::push::{Ended, Pushed};
-use crate::error::{Error, ExitCode, causes};
-use crate::ops::run_id;
+use crate::error::{Error, ExitCode, with_causes};
 use crate::ops::system_log::{self, Outcome};
+use crate::process::run_id;
 
 /// That a push or a rehearsal of one mapping ended.
 pub(super) fn mapping(pushed: &Pushed) {
@@ -30,8 +30,7 @@ pub(super) fn all(all: &[Ended], exit_code: ExitCode) {
 pub(super) fn failed(error: &Error) {
     let exit_code = error.exit_code();
     // The causes of what is wrong with a mapping are in its words already.
-    let causes = if matches!(error, Error::Mapping(_)) { Vec::new() } else { causes(error) };
-    let why = std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ");
+    let why = if matches!(error, Error::Mapping(_)) { error.to_string() } else { with_causes(error) };
     tracing::info!(exit_code = exit_code.number(), why, "push ended");
     note(None, exit_code, &format!("push failed: {why}"));
 }

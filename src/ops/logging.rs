@@ -26,7 +26,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::rotation::{RotatingFile, Rotation};
-use super::{RunId, run_id};
+use crate::process::{RunId, run_id};
 
 /// Modules that may log values of rows, or SQL that holds them (`sqlx` stands for all crates that begin with it), and one
 /// that says an untrusted certificate in its own words before we say it in ours.

@@ -6,12 +6,9 @@ pub mod logging;
 pub mod notify;
 pub mod report;
 pub mod rotation;
-mod run_id;
 pub mod schedule;
 pub mod system_log;
 pub mod version;
-
-pub use run_id::{RunId, run_id};
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::RunId;
 use crate::error::ExitCode;
+use crate::process::RunId;
 
 /// Where outcomes are noted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use super::store::{Change, Owner, Row, RunRow, Store};
 use super::{Place, StateError, Summary, default_file};
 use crate::infiniti::fingerprint::Key;
 use crate::mapping::StateLocation;
+use crate::process::this_host;
 
 /// Whose book: a mapping, and the target that it pushes to. What one Infiniti accepted says nothing of another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -407,11 +408,6 @@ pub(super) async fn open_store(location: &StateLocation, create: bool) -> Result
             Ok(store.map(|store| (Box::new(store) as Box<dyn Store>, place)))
         }
     }
-}
-
-/// The name of this machine.
-pub fn this_host() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
 }
 
 fn facts_json(facts: &Facts) -> String {

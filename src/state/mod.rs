@@ -22,7 +22,7 @@ mod sqlite;
 mod store;
 mod summary;
 
-pub use book::{Facts, Identity, Run, State, this_host};
+pub use book::{Facts, Identity, Run, State};
 pub use error::StateError;
 pub use history::{History, read as read_history};
 pub use layer::{Accepted, Entry, Moment, Outcome, Standing};

@@ -15,9 +15,9 @@ use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Target, TargetError};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::value::RowPlace;
-use crate::ops::run_id;
+use crate::process::{run_id, this_host};
 use crate::state::layer::{Active, Moment, Page, Patch, Prints, StandingPatch, compare_keys, pages};
-use crate::state::{Outcome, Seconds, State, StateError, Summary, this_host};
+use crate::state::{Outcome, Seconds, State, StateError, Summary};
 
 /// What became of a plan.
 #[derive(Debug, Default)]

@@ -11,11 +11,11 @@ use tracing::{Instrument as _, Span, field};
 use super::Task;
 use crate::cli::note;
 use crate::cli::output::Output;
-use crate::error::{Error, ExitCode, causes};
+use crate::error::{Error, ExitCode, with_causes};
 use crate::infiniti::Target;
 use crate::mapping::{Hold, Mapping, Part, StateLocation};
-use crate::ops::run_id;
-use crate::state::{Identity, Run as RunRecord, State, Summary, this_host};
+use crate::process::{run_id, this_host};
+use crate::state::{Identity, Run as RunRecord, State, Summary};
 use crate::sync::{self, Extraction, Known, Plan, Progress, Report, Timing, Wanted, expect};
 
 /// How far a push came with one mapping.
@@ -101,8 +101,7 @@ impl Pushed {
                 report => report.error.as_ref()?,
             },
         };
-        let causes = causes(error);
-        Some(std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": "))
+        Some(with_causes(error))
     }
 }
 

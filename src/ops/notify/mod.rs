@@ -638,5 +638,5 @@ async fn look_back(
 
 /// The place of the messages of this machine.
 pub fn here(log: Option<PathBuf>) -> Place {
-    Place { host: crate::state::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
+    Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
 }

@@ -1,4 +1,4 @@
-//! What tells one process's lines and records from another's.
+//! This process and its machine, by the names that logs, locks and the history know them by.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -24,9 +24,14 @@ pub fn run_id() -> RunId {
     })
 }
 
+/// The name of this machine.
+pub fn this_host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
 impl RunId {
     /// The id of a process that began at this time.
-    pub(super) fn new(began: Timestamp, random: u32) -> Self {
+    pub(crate) fn new(began: Timestamp, random: u32) -> Self {
         let milliseconds = u64::try_from(began.as_millisecond()).unwrap_or(0);
         Self(milliseconds << RANDOM_BITS | u64::from(random) & ((1 << RANDOM_BITS) - 1))
     }
