@@ -163,6 +163,24 @@ impl Error {
         }
     }
 
+    /// What is wrong, for the history, reports and notifications: our own words only. Causes, which may be a server's words,
+    /// are for the console and the log.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Source(error) => error.told(),
+            Self::Mapping(_)
+            | Self::Target(_)
+            | Self::State(_)
+            | Self::Usage { .. }
+            | Self::Schedule(_)
+            | Self::File { .. }
+            | Self::Page(_)
+            | Self::TimeLimit { .. }
+            | Self::Crashed { .. }
+            | Self::Interrupted => self.to_string(),
+        }
+    }
+
     /// What to edit or run, where that is known.
     pub fn hint(&self) -> Option<Hint> {
         match self {

@@ -52,6 +52,30 @@ fn code(context: &TestContext, arguments: &[&str]) -> i32 {
     output.status.code().unwrap()
 }
 
+/// A drop that lacks its first line has a pupil in the place of its columns, and one of these is suggested to whoever looks on.
+#[test]
+fn what_the_source_calls_its_columns_is_told_to_nobody() {
+    let receiver = Receiver::start();
+    let context = school(&receiver, "json", "");
+    assert_eq!(context.output(&["push", "school.yaml"]).status.code(), Some(0));
+    let more = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let (_, more) = more.split_once("state:").unwrap();
+    fs::create_dir(context.path("drops")).unwrap();
+    context.write(
+        "drops/students.csv",
+        "pupil1,Givena,Brown,none,2031,000001,7A\npupil2,Emma,Smith,none,2031,000002,7A\n",
+    );
+    context.mapping_of("url: csv:drops", "SELECT * FROM students", &format!("state:{more}"));
+    let output = context.output(&["push", "school.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(3) && said.contains("did you mean `Givena`?"), "{said}");
+    let told = taken(&receiver);
+    let history = context.run(&["history", "school.yaml", "--format", "json"]);
+    for text in [&told[0].body, &history] {
+        assert!(text.contains("no column `given`") && !text.contains("Givena"), "{text}");
+    }
+}
+
 /// Each night with its exit code and what was told in it.
 #[test]
 fn night_by_night() {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use insta::assert_snapshot;
 use support::browser::Browser;
 use support::context::TestContext;
+use support::network::closed_port;
 
 /// A school with a run of several outcomes, the last of which went well but for one row.
 fn school() -> TestContext {
@@ -312,6 +313,15 @@ fn a_screen_says_that_there_is_nothing_to_show() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("is not a state of sispush"), "{answer}");
+    // Why a database does not answer is in its own words, and those are for the log.
+    context.mapping(&format!("state: postgres://canary@127.0.0.1:{}/sispush\n", closed_port()));
+    let (mut child, line) = serve(&context, &["school.yaml", "--listen", "127.0.0.1:0"]);
+    let url = line.trim().strip_prefix("the report is shown at ").unwrap();
+    let answer = get(url, "127.0.0.1");
+    child.kill().unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    assert!(answer.contains("Could not open the state") && !answer.contains("refused"), "{answer}");
+    assert!(said.contains("refused"), "{said}");
 }
 
 #[test]

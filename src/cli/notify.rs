@@ -129,7 +129,7 @@ fn trouble(pushed: &Pushed, code: ExitCode) -> Option<Trouble> {
     match &pushed.result {
         Ok(Done::Held(_) | Done::Already(_)) | Err(Error::Interrupted) => None,
         Err(Error::Mapping(error)) => Some(invalid(error, number, &pushed.path.display().to_string())),
-        Err(error) => Some(failed(error.to_string(), error.hint().map(Into::into))),
+        Err(error) => Some(failed(error.told(), error.hint().map(Into::into))),
         Ok(Done::Planned(planned)) => {
             let report = planned.report.as_ref();
             match code {
@@ -160,12 +160,19 @@ fn invalid(error: &MappingError, number: u8, file: &str) -> Trouble {
                 1 => String::new(),
                 more => format!(", and {} more", more - 1),
             };
-            let what = format!("the mapping is not valid: `{}` in line {}{more}", first.code.name(), first.line());
+            let base = first.is_in_base().then(|| first.file().display().to_string());
+            let place = place(first.line(), base.as_deref());
+            let what = format!("the mapping is not valid: `{}` in {place}{more}", first.code.name());
             (what, Some(format!("run `sispush check {file}`, which says what is wrong and what to write")))
         }
         (None, None) => (error.to_string(), error.hint().map(Into::into)),
     };
     Trouble { kind: Kind::Failed, reason: format!("{number}:{}", codes.join(",")), what, hint, command: None }
+}
+
+/// `line 4`, and of which file if that is a base.
+fn place(line: usize, base: Option<&str>) -> String {
+    base.map_or_else(|| format!("line {line}"), |base| format!("line {line} of `{base}`"))
 }
 
 fn stopped(planned: &Planned, file: &str) -> Trouble {
@@ -174,10 +181,13 @@ fn stopped(planned: &Planned, file: &str) -> Trouble {
     let codes: Vec<&str> = codes.into_iter().collect();
     let (what, hint) = match plan.stops.first() {
         // What an expectation says may name a patron.
-        Some(Stop::Expectation(verdict)) => (
-            format!("an expectation does not hold (line {} of the mapping)", verdict.line),
-            format!("see with `sispush test {file}`; if the data are right, change that line"),
-        ),
+        Some(Stop::Expectation(verdict)) => {
+            let base = verdict.base.as_ref().map(|base| base.display().to_string());
+            (
+                format!("an expectation does not hold ({})", place(verdict.line, base.as_deref())),
+                format!("see with `sispush test {file}`; if the data are right, change that line"),
+            )
+        }
         Some(stop) => output::stop_text(stop),
         None => {
             ("the plan is no longer the one that was approved".into(), format!("look at it with `sispush diff {file}`"))

@@ -11,7 +11,7 @@ use super::args::{ReportArgs, Since};
 use super::history::Books;
 use super::output::Output;
 use super::own;
-use crate::error::{Error, ExitCode, causes};
+use crate::error::{Error, ExitCode};
 use crate::mapping::StateLocation;
 use crate::ops;
 use crate::ops::report::serve::Server;
@@ -28,9 +28,8 @@ pub(super) async fn run(args: ReportArgs, mut output: Output) -> Result<ExitCode
     let server = Server::start(listen, move || {
         let args = Arc::clone(&args);
         async move {
-            let figures = figures(&args).await.map_err(|error| told(&error))?;
-            let options = page::Options { refresh_s: Some(REFRESH_S) };
-            page::render(&figures, options).map_err(|error| error.to_string())
+            let figures = figures(&args).await?;
+            Ok(page::render(&figures, page::Options { refresh_s: Some(REFRESH_S) })?)
         }
     })
     .await
@@ -107,7 +106,7 @@ async fn collect(args: &ReportArgs, books: Books) -> Result<Figures, Error> {
         let school = collector.school(index);
         school.identity.mapping = file.display().to_string();
         school.file = Some(file.clone());
-        school.problem = Some(error.to_string());
+        school.problem = Some(error.told());
     }
     Ok(collector.finish())
 }
@@ -119,13 +118,3 @@ fn since(since: Since, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Err
 
 /// How long runs are kept.
 const KEPT_DAYS: i32 = 400;
-
-/// An error with its causes, for the page.
-fn told(error: &Error) -> String {
-    let mut text = error.to_string();
-    for cause in causes(error) {
-        text.push_str(": ");
-        text.push_str(&cause);
-    }
-    text
-}

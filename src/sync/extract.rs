@@ -1,5 +1,7 @@
 //! Reads every extract of a mapping in one session, while another thread makes patrons of the rows.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,9 +65,11 @@ pub enum ExtractError {
         missing: Vec<MissingColumn>,
     },
     /// A freshness query failed.
-    #[error("the `freshness` query of line {line} failed")]
+    #[error("the `freshness` query of line {line}{} failed", OfBase(base.as_deref()))]
     Freshness {
-        /// The expectation's line in the mapping.
+        /// The base, if the expectation stands there and not in the mapping itself.
+        base: Option<PathBuf>,
+        /// The expectation's line in that file.
         line: usize,
         /// Why.
         source: SourceError,
@@ -75,7 +79,28 @@ pub enum ExtractError {
     Crashed,
 }
 
+/// What follows the line, where that is a base's.
+struct OfBase<'b>(Option<&'b Path>);
+
+impl fmt::Display for OfBase<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |base| write!(f, " of `{}`", base.display()))
+    }
+}
+
 impl ExtractError {
+    /// What is wrong, for those who are told of it elsewhere: without the names of the source's own columns, since a CSV drop
+    /// that lacks its first line has a pupil in their place.
+    pub fn told(&self) -> String {
+        match self {
+            Self::MissingColumns { extract, missing } => {
+                let missing = missing.iter().map(|one| MissingColumn { nearest: None, ..one.clone() }).collect();
+                Self::MissingColumns { extract: extract.clone(), missing }.to_string()
+            }
+            Self::Connect { .. } | Self::Query { .. } | Self::Freshness { .. } | Self::Crashed => self.to_string(),
+        }
+    }
+
     /// What to edit or run.
     pub fn hint(&self) -> Option<Hint> {
         match self {

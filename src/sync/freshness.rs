@@ -36,7 +36,10 @@ pub(super) async fn ask(session: &mut dyn Source, mapping: &Mapping) -> Result<T
     let mut times = Times::new();
     for (index, expectation) in mapping.expect.iter().enumerate() {
         let Check::Freshness { query, .. } = &expectation.check else { continue };
-        let failed = |source| ExtractError::Freshness { line: expectation.line, source };
+        let failed = |source| {
+            let (base, line) = (expectation.base.clone(), expectation.line);
+            ExtractError::Freshness { base, line, source }
+        };
         let table = table::read(session, query, ROWS_MAX).await.map_err(failed)?;
         if table.is_cut {
             let message = "it gives many rows, where one time is needed".into();

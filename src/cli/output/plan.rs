@@ -218,8 +218,9 @@ pub(in crate::cli) fn stop_text(stop: &Stop) -> (String, String) {
         Stop::Expectation(verdict) => (
             format!("an expectation does not hold: {}", verdict_text(verdict, false)),
             format!(
-                "`sispush test --show-values` also shows what breaks it; if the data are right, change line {} of the mapping",
-                verdict.line
+                "`sispush test --show-values` also shows what breaks it; if the data are right, change line {} of {}",
+                verdict.line,
+                verdict.base.as_ref().map_or_else(|| "the mapping".to_owned(), |base| format!("`{}`", base.display()))
             ),
         ),
         Stop::TooMany { counted: Counted::Rejections, count, of, limit } => (

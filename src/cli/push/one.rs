@@ -267,10 +267,10 @@ async fn write_failure(state: &mut State, started_at: Timestamp, error: &Error) 
     }
 }
 
-/// What a push that failed before it had a plan came to. The error's own words only: its causes may be long.
+/// What a push that failed before it had a plan came to.
 fn failure(error: &Error) -> Summary {
     Summary {
-        error: Some(error.to_string()),
+        error: Some(error.told()),
         hint: error.hint().map(Into::into),
         host: this_host(),
         run: run_id().to_string(),

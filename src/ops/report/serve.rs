@@ -16,17 +16,19 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::words::escaped;
+use super::words::{escaped, sentence};
+use crate::error::{Error, with_causes};
 use crate::infiniti::sandbox::is_for_loopback;
 
 /// For so long a page is good: ten screens cost as much as one.
 const FRESH: Duration = Duration::from_secs(10);
 
-type Made = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+type Made = Pin<Box<dyn Future<Output = Result<String, Error>> + Send>>;
 
 struct Shared {
     make: Box<dyn Fn() -> Made + Send + Sync>,
-    made: Mutex<Option<(Instant, Result<String, String>)>>,
+    /// The last answer, and when it was made.
+    made: Mutex<Option<(Instant, StatusCode, String)>>,
     is_loopback: bool,
 }
 
@@ -38,13 +40,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins to listen. `make` makes the page, or says in our own words why there is none.
+    /// Begins to listen. `make` makes the page.
     ///
     /// # Errors
     /// An address that is not free, or not this machine's.
     pub async fn start<F>(listen: SocketAddr, make: impl Fn() -> F + Send + Sync + 'static) -> io::Result<Self>
     where
-        F: Future<Output = Result<String, String>> + Send + 'static,
+        F: Future<Output = Result<String, Error>> + Send + 'static,
     {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
@@ -81,19 +83,20 @@ async fn index(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respons
         return (StatusCode::FORBIDDEN, "the report answers to loopback names only\n").into_response();
     }
     let mut made = shared.made.lock().await;
-    let is_fresh = made.as_ref().is_some_and(|(at, _)| at.elapsed() < FRESH);
-    if !is_fresh {
-        let page = (shared.make)().await;
-        if let Err(error) = &page {
-            tracing::warn!(error, "the report could not be made");
+    if let Some((at, status, html)) = &*made
+        && at.elapsed() < FRESH
+    {
+        return answer(*status, html.clone());
+    }
+    let (status, html) = match (shared.make)().await {
+        Ok(page) => (StatusCode::OK, page),
+        Err(error) => {
+            tracing::warn!(error = with_causes(&error), "the report could not be made");
+            (StatusCode::SERVICE_UNAVAILABLE, failed(&error))
         }
-        *made = Some((Instant::now(), page));
-    }
-    match made.as_ref().map(|(_, page)| page) {
-        Some(Ok(page)) => answer(StatusCode::OK, page.clone()),
-        Some(Err(error)) => answer(StatusCode::SERVICE_UNAVAILABLE, failed(error)),
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
+    };
+    *made = Some((Instant::now(), status, html.clone()));
+    answer(status, html)
 }
 
 fn answer(status: StatusCode, html: String) -> Response {
@@ -107,13 +110,14 @@ fn answer(status: StatusCode, html: String) -> Response {
     (status, headers, html).into_response()
 }
 
-/// A screen must say that it shows nothing, and go on asking.
-fn failed(error: &str) -> String {
+/// A screen must say that it shows nothing, and go on asking. Causes are for the log: they may be a database's words.
+fn failed(error: &Error) -> String {
+    let hint = error.hint().map(|hint| format!("<p>{}</p>", escaped(&sentence(&hint)))).unwrap_or_default();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'\">\
          <meta http-equiv=\"refresh\" content=\"30\"><title>sispush report</title></head>\
-         <body><h1>There is no report just now</h1><p>{}</p><p>It is tried again in half a minute.</p></body></html>\n",
-        escaped(error)
+         <body><h1>There is no report just now</h1><p>{}</p>{hint}<p>It is tried again in half a minute.</p></body></html>\n",
+        escaped(&sentence(&error.told()))
     )
 }
