@@ -177,6 +177,24 @@ fn what_would_fail_at_night_is_refused_by_day() {
     assert_snapshot!(said);
 }
 
+/// Regression: cron's line makes its folder below the account's home, and an account without one was never pushed.
+#[test]
+fn cron_is_refused_an_account_without_a_home_of_its_own() {
+    let mut context = school();
+    let getent = "echo \"$3:x:999:999::/nonexistent:/usr/sbin/nologin\"\n";
+    let path = stand_in(&context, "getent", getent);
+    context.set_env("PATH", &path);
+    fs::create_dir(context.path("image")).unwrap();
+    let said = context.run(&["schedule", "cron", "school.yaml", "--user", &me(), "--install"]);
+    assert!(said.starts_with("exit code 2\n"), "{said}");
+    for part in ["`/nonexistent`, is not there or is not its own", "hint: run `install -d -m 700 -o "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // systemd's service has folders of its own.
+    let said = context.run(&["schedule", "systemd", "school.yaml", "--user", &me()]);
+    assert!(said.starts_with("exit code 0\n"), "{said}");
+}
+
 /// A folder that each of the three would take for something else, if it could.
 const WILD: &str = "Schüler $HOME 100% %n 'q' \"Q\" ${X} #;&";
 

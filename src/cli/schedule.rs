@@ -225,7 +225,7 @@ fn wanted(
     // An account that systemd makes could write to no folder of ours.
     let account = account(asked, mappings, is_all_credentials && writable.is_empty())?;
     if wanted.install && !asked.is_image() && cfg!(unix) {
-        check_account(&account, mappings)?;
+        check_account(&account, *kind, mappings)?;
     }
     let files: Vec<PathBuf> = wanted.mappings.iter().map(|path| real(path)).chain([program.clone()]).collect();
     remarks.extend(misplaced(&program, &files, *kind));
@@ -456,20 +456,41 @@ fn id(arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether the account is there, and can read the mappings and the files of their secrets.
-fn check_account(account: &Account, mappings: &[Mapping]) -> Result<(), Error> {
+/// An account's home, as the system's databases have it; nothing where they cannot be asked.
+fn home(account: &str) -> Option<PathBuf> {
+    let output = Process::new("getent").args(["passwd", "--", account]).stdin(Stdio::null()).output().ok()?;
+    let line = String::from_utf8_lossy(&output.stdout);
+    line.trim().split(':').nth(5).filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// Whether the account is there, and can read the mappings and the files of their secrets. cron's needs a home, too, for
+/// its state and its log; systemd's has folders of its own.
+fn check_account(account: &Account, kind: Kind, mappings: &[Mapping]) -> Result<(), Error> {
     let number = match account {
         Account::Dynamic => return Ok(()),
         Account::Own => id(&["-u"]),
         Account::Named(name) => Some(id(&["-u", "--", name]).ok_or_else(|| {
+            let home = if kind == Kind::CronFile { "--create-home" } else { "--no-create-home" };
             usage(
                 format!("this machine has no account `{name}`"),
-                format!("make it: `useradd --system --no-create-home --shell /usr/sbin/nologin {name}`"),
+                format!("make it: `useradd --system {home} --shell /usr/sbin/nologin {name}`"),
             )
         })?),
     };
     let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) else { return Ok(()) };
     let who = account.name().unwrap_or("this account");
+    if kind == Kind::CronFile
+        && let Some(home) = account.name().and_then(home)
+        && owner_number(&home) != Some(number)
+    {
+        return Err(usage(
+            format!(
+                "the home of `{who}`, `{}`, is not there or is not its own: its state and log lie there",
+                home.display()
+            ),
+            format!("run `install -d -m 700 -o {who} '{}'`, or name another account: `--user`", home.display()),
+        ));
+    }
     for mapping in mappings {
         let references = mapping.references();
         let names = references.iter().filter_map(|(written, _)| written.strip_prefix("${file:")?.strip_suffix('}'));
