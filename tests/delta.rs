@@ -121,6 +121,28 @@ fn a_refused_patron_is_sent_again() {
     assert_told(&context.run(&["push", "school.yaml"]), 0, &["delta: 3 unchanged"]);
 }
 
+/// Regression: as long as leavers are in grace nothing is sent, and the approval of three missing rows was one of any number.
+#[test]
+fn an_approval_of_missing_rows_is_for_those_alone() {
+    let context = school("limits: { max_drop: 2 }\nleavers: { action: deactivate, after: 3d }\n");
+    context.sis("DELETE FROM students WHERE login < 'student0004'");
+    assert_told(&context.run(&["push", "school.yaml"]), 5, &["3 fewer", "nothing was sent"]);
+    let id = plan_id(&context, &["diff", "--format", "json", "school.yaml"]);
+    context.sis("DELETE FROM students WHERE login < 'student0009'");
+    assert_told(&context.run(&["push", "--approve", &id, "school.yaml"]), 5, &["which was approved", "8 fewer"]);
+    let id = plan_id(&context, &["diff", "--format", "json", "school.yaml"]);
+    assert_told(&context.run(&["push", "--approve", &id, "school.yaml"]), 0, &["nothing to send"]);
+}
+
+/// Regression: the command held only where, and for whom, the push had run.
+#[test]
+fn the_command_of_an_approval_names_the_state_that_was_typed() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(10).mapping("mode: delta\nlimits: { min_rows: 50 }\n");
+    let told = context.run(&["push", "--state", "other state.db", "school.yaml"]);
+    assert_told(&told, 5, &["`sispush push school.yaml --state 'other state.db' --approve "]);
+}
+
 #[test]
 fn an_approval_is_for_one_plan_once() {
     let context = school("limits: { max_updates: 5 }\n");

@@ -120,6 +120,32 @@ fn night_by_night() {
     assert_snapshot!(story.join("\n"));
 }
 
+/// Regression: it named the mapping as the push was started, and no state: good in one folder, for one account.
+#[test]
+#[cfg(unix)]
+fn the_command_of_an_approval_works_from_anywhere_and_for_any_account() {
+    let receiver = Receiver::start();
+    let context = school(&receiver, "json", "limits: { min_rows: 50 }\n");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    for (file, state, options) in [
+        ("St Mary's.yaml", "", vec!["--state", "its state.db"]),
+        // As of systemd's service, whose state no shell has for its own.
+        ("school.yaml", "", vec![]),
+        ("school.yaml", "state: state.db\n", vec![]),
+    ] {
+        context.write(file, format!("name: school\n{}", mapping.replace("state: state.db\n", state)));
+        assert_eq!(code(&context, &[vec!["push", file], options].concat()), 5, "{file}");
+        let message = taken(&receiver).remove(0).json();
+        let command = message["mappings"][0]["command"].as_str().unwrap();
+        assert!(message["text"].as_str().unwrap().contains(command), "{message}");
+        let command = command.replacen("sispush", env!("CARGO_BIN_EXE_sispush"), 1);
+        let output =
+            context.shell(&command).current_dir("/").env("HOME", context.path("another account")).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        receiver.take();
+    }
+}
+
 #[test]
 fn what_did_not_arrive_is_told_next_time() {
     let receiver = Receiver::start();

@@ -202,7 +202,7 @@ fn stopped(planned: &Planned, file: &str) -> Trouble {
         reason: format!("5:{}", codes.join(",")),
         what: format!("{what}{more}; nothing was sent"),
         hint: Some(hint),
-        command: Some(planned.approve.clone()),
+        command: Some(planned.approve_anywhere.clone()),
     }
 }
 

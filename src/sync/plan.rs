@@ -249,7 +249,7 @@ impl Plan {
         stops.extend(failed.cloned().map(|verdict| Stop::Expectation(Box::new(verdict))));
         let patrons = Arc::new(patrons);
         let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, mapping.target.batch_rows);
-        let id = id(&patrons, known, &changes, &leavers, &batches, &judged.verdicts);
+        let id = id(&patrons, known, (&changes, &leavers, &batches), &judged.verdicts, !stops.is_empty());
         let left_out = if changes.iter().any(|change| !change.is_known) { left_out } else { HeaderSet::default() };
         let mut facts = Facts {
             headers: signature,
@@ -389,10 +389,9 @@ fn scope(mapping: &Mapping, facts: &Facts, signature: &str, asked: Asked, now: T
 fn id(
     patrons: &Patrons,
     known: &Known,
-    changes: &[Change],
-    leavers: &[Leaver],
-    batches: &[Batch],
+    (changes, leavers, batches): (&[Change], &[Leaver], &[Batch]),
     verdicts: &[Verdict],
+    is_stopped: bool,
 ) -> PlanId {
     let mut hash = Sha256::new();
     // The key keeps a plan of one patron from being guessed. A state that has sent nothing may have another key by then.
@@ -416,6 +415,19 @@ fn id(
     for (number, _) in verdicts.iter().enumerate().filter(|(_, verdict)| verdict.outcome == Outcome::Failed) {
         hash.update([4]);
         hash.update((number as u64).to_le_bytes());
+    }
+    // Nor has whoever approves forty missing rows approved sixty, though neither sends anything yet.
+    if is_stopped {
+        for extract in &patrons.extracts {
+            hash.update([5]);
+            hash.update(extract.rows.to_le_bytes());
+        }
+        hash.update([6]);
+        hash.update((patrons.rejections.len() as u64).to_le_bytes());
+        for leaver in leavers {
+            hash.update([7]);
+            hash.update(leaver.username.as_bytes());
+        }
     }
     let mut id = [0; 8];
     id.copy_from_slice(&hash.finalize()[..8]);

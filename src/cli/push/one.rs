@@ -70,6 +70,8 @@ pub(in crate::cli) struct Planned {
     pub(in crate::cli) hold: Option<Hold>,
     /// The command that carries this plan out although it is over a limit.
     pub(in crate::cli) approve: String,
+    /// The same for who reads of it elsewhere.
+    pub(in crate::cli) approve_anywhere: String,
     /// The id that was approved, if the plan has another one.
     pub(in crate::cli) other_approval: Option<String>,
     /// What became of it; `None` for a rehearsal, and when a limit stopped it.
@@ -322,6 +324,7 @@ impl Job<'_> {
         );
         let id = plan.id.to_string();
         let approve = self.task.again.command(&mapping.path, &id);
+        let approve_anywhere = self.task.again.command_anywhere(mapping, &id);
         let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
         let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
         let mut report = None;
@@ -338,7 +341,7 @@ impl Job<'_> {
                 };
                 report = Some(sync::push(run).await);
             } else if let Some(state) = state {
-                sync::stop(&plan, state, timing, &approve).await?;
+                sync::stop(&plan, state, timing, &approve_anywhere).await?;
             }
         }
         drop(shown);
@@ -349,6 +352,7 @@ impl Job<'_> {
             timing,
             hold: self.hold,
             approve,
+            approve_anywhere,
             other_approval,
             report,
         })
