@@ -71,11 +71,11 @@ impl Output {
             .collect();
         writeln!(
             out,
-            "{}: {}, {}: {}",
+            "{}: {} ({}), {}",
             path.display(),
             counted(figures.schools.len() as u64, "mapping"),
-            counted(runs, "run"),
-            groups.join(", ")
+            groups.join(", "),
+            counted(runs, "run")
         )
         .map_err(write_failed)
     }

@@ -127,6 +127,8 @@ struct Fact {
     label: &'static str,
     value: String,
     note: Option<String>,
+    /// A day and a time, which need more room.
+    is_time: bool,
 }
 
 /// A row of the overview.
@@ -290,7 +292,7 @@ fn sums(figures: &Figures) -> Vec<Fact> {
     let sum = |of: &dyn Fn(&Run) -> u64| {
         figures.schools.iter().filter_map(|school| school.last.as_deref()).map(of).sum::<u64>()
     };
-    let fact = |label, count: u64| Fact { label, value: number(count), note: None };
+    let fact = |label, count: u64| Fact { label, value: number(count), note: None, is_time: false };
     vec![
         fact("read in the last runs", sum(&read)),
         fact("created", sum(&|run| run.summary.created)),
@@ -509,7 +511,7 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
 
 fn facts(figures: &Figures, school: &School) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let mut add = |label, value: String, note: Option<String>| facts.push(Fact { label, value, note });
+    let mut add = |label, value: String, note: Option<String>| facts.push(Fact { label, value, note, is_time: false });
     if let Some(run) = school.last.as_ref().filter(|run| run.plan.is_some()) {
         let summary = &run.summary;
         add("read", number(read(run)), None);
@@ -532,6 +534,9 @@ fn facts(figures: &Figures, school: &School) -> Vec<Fact> {
     }
     if let Some(at) = school.next {
         add("next run", minutes(at, &figures.frame.zone), None);
+    }
+    for fact in facts.iter_mut().filter(|fact| matches!(fact.label, "last good run" | "next run")) {
+        fact.is_time = true;
     }
     facts
 }

@@ -38,7 +38,9 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
             let known = |code: &String| {
                 advice::of_stop(code).map_or_else(|| format!("`{code}`"), |it| format!("{} (`{code}`)", it.reason))
             };
-            let what: Vec<String> = summary.stops.iter().map(known).collect();
+            let mut what: Vec<String> = summary.stops.iter().map(known).collect();
+            // One extract and all of them together are over the same limit.
+            what.dedup();
             let mut todo: Vec<String> =
                 summary.stops.iter().filter_map(|code| advice::of_stop(code)).map(|it| sentence(it.action)).collect();
             todo.dedup();
@@ -47,7 +49,7 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
             if let Some(command) = summary.approve.clone().or_else(of_plan) {
                 todo.push(format!("If all of it is right: `{command}`."));
             }
-            Some((join(&what, "a limit stopped it"), todo))
+            Some((join(&what, "another plan than this one had been approved"), todo))
         }
         Outcome::Failed => {
             let what = summary.error.clone().unwrap_or_else(|| "the history does not say why".into());
