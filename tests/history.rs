@@ -61,6 +61,7 @@ fn json_has_every_run_with_its_summary() {
     let codes: Vec<_> =
         all.iter().map(|run| (run["exit_code"].as_u64().unwrap(), run["outcome"].as_str().unwrap())).collect();
     assert_eq!(codes, [(5, "stopped"), (5, "stopped"), (3, "failed"), (1, "rejections"), (1, "rejections")]);
+    assert!(all.iter().all(|run| run["file"] == "school.yaml"), "{all:?}");
     assert_eq!(all[3]["report"]["rejections_by_extract"]["students"]["email"], 1);
     assert_eq!(all[4]["report"]["created"], 39);
     assert_eq!(runs(&["--limit", "2"]), all[..2]);

@@ -276,7 +276,9 @@ fn what_a_message_looks_like_is_shown() {
     let receiver = Receiver::start();
     let mut context = TestContext::with_sandbox(&[]);
     context.set_env("HOOK", &receiver.url("hook"));
-    let more = "state: state.db\nnotify: { webhook: [{ url: \"${HOOK}\" }] }\nlimits: { max_drop: 10% }\n";
+    // As systemd runs it.
+    context.set_env("STATE_DIRECTORY", &context.path("state").display().to_string());
+    let more = "notify: { webhook: [{ url: \"${HOOK}\" }] }\nlimits: { max_drop: 10% }\n";
     context.students(412).mapping(more);
     context.run(&["push", "school.yaml"]);
     context.sis("DELETE FROM students WHERE barcode > '000100'");
@@ -285,6 +287,8 @@ fn what_a_message_looks_like_is_shown() {
     let message = message.json();
     let said = format!("{}\n\n{}\n", message["subject"].as_str().unwrap(), message["text"].as_str().unwrap());
     let said = said.replace(message["host"].as_str().unwrap(), "sync01");
+    let said = said.replace(&context.path("state").display().to_string(), "/var/lib/sispush");
+    let said = said.replace(&context.folder().display().to_string(), "/etc/sispush");
     let mut said = support::context::without_times_and_ports(&said);
     for (pattern, replacement) in
         [(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "2026-11-27 02:30 UTC"), (r"took \d+\.\d s", "took 1.2 s")]
