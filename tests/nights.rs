@@ -53,9 +53,11 @@ struct School {
 }
 
 /// What a night came to.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Night {
     code: i32,
+    /// What it printed.
+    said: String,
     told: Vec<serde_json::Value>,
     heartbeats: usize,
 }
@@ -137,6 +139,7 @@ impl School {
         }
         Night {
             code: output.status.code().unwrap_or_else(|| panic!("{said}")),
+            said,
             told: told.iter().map(Received::json).collect(),
             heartbeats: heartbeats.len(),
         }
@@ -198,7 +201,7 @@ fn a_failure_is_told_once_and_its_recovery_once() {
             night.told.iter().map(|message| message["mappings"][0]["event"].as_str().unwrap()).collect::<Vec<_>>(),
             night.heartbeats
         ));
-        night.told
+        night
     };
     let context = &school.context;
     note("good", school.night());
@@ -208,7 +211,7 @@ fn a_failure_is_told_once_and_its_recovery_once() {
     fs::rename(context.path("gone.db"), context.path("sis.db")).unwrap();
     note("it is back", school.night());
     context.sis("DELETE FROM students WHERE barcode > '000015'");
-    let [limit] = note("most pupils are gone", school.night()).try_into().unwrap();
+    let [limit] = note("most pupils are gone", school.night()).told.try_into().unwrap();
     note("still so", school.night());
     let command = limit["mappings"][0]["command"].as_str().unwrap();
     assert!(school.history(&[]).contains(&format!("If all of it is right: `{command}`.")));
@@ -239,4 +242,23 @@ fn a_failure_is_told_once_and_its_recovery_once() {
     assert!(next.is_match(&page), "{page}");
     // An approval is good once.
     assert_eq!(school.typed(command).code, 5);
+}
+
+/// What is typed by hand has nothing of the service in its environment, and yet names a command that works.
+#[test]
+fn an_approval_that_comes_too_late_tells_the_next_command() {
+    let test = "an_approval_that_comes_too_late_tells_the_next_command";
+    let Some(systemd) = program(test, "systemd", "systemd") else { return };
+    let school = School::installed(&systemd);
+    assert_eq!(school.night().code, 0);
+    school.context.sis("DELETE FROM students WHERE barcode > '000015'");
+    let [limit] = school.night().told.try_into().unwrap();
+    school.context.sis("UPDATE students SET form = '8B' WHERE barcode = '000001'");
+    let late = school.typed(limit["mappings"][0]["command"].as_str().unwrap());
+    assert_eq!((late.code, late.told.len()), (5, 0), "{}", late.said);
+    let (_, command) = late.said.split_once("if all of it is right, `").unwrap();
+    let (command, _) = command.split_once('`').unwrap();
+    let night = school.typed(command);
+    assert_eq!((night.code, night.told.len()), (0, 1), "{}", night.said);
+    assert!(night.said.contains("1 updated"), "{}", night.said);
 }

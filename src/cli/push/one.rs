@@ -232,6 +232,13 @@ async fn earlier(state: &mut State, period: Duration, now: Timestamp) -> Result<
     }))
 }
 
+/// The command that approves an earlier plan, as it was told, and that plan's id.
+async fn command_of(state: &mut State, plan: &str) -> Option<(String, String)> {
+    let runs = state.runs(LOOKED_BACK).await.ok()?;
+    let run = runs.into_iter().find(|run| run.plan.as_deref() == Some(plan) && run.summary.approve.is_some())?;
+    Some((run.summary.approve?, plan.to_owned()))
+}
+
 /// So many runs are looked at for one that has ended.
 const LOOKED_BACK: u32 = 20;
 
@@ -323,8 +330,18 @@ impl Job<'_> {
             "planned"
         );
         let id = plan.id.to_string();
-        let approve = self.task.again.command(&mapping.path, &id);
-        let approve_anywhere = self.task.again.command_anywhere(mapping, &id);
+        let earlier = match (&self.task.approved, &mut state) {
+            (Some(approved), Some(state)) => command_of(state, approved).await,
+            _ => None,
+        };
+        let (approve, approve_anywhere) = if let Some((command, approved)) = earlier {
+            // Typed by hand, it has nothing of the service in its environment that says how it is begun.
+            let command = command.replace(&approved, &id);
+            (command.clone(), command)
+        } else {
+            let again = &self.task.again;
+            (again.command(&mapping.path, &id), again.command_anywhere(mapping, &id))
+        };
         let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
         let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
         let mut report = None;
