@@ -168,8 +168,9 @@ impl Error {
     pub fn told(&self) -> String {
         match self {
             Self::Source(error) => error.told(),
-            Self::Mapping(_)
-            | Self::Target(_)
+            // A secret is missing or unreadable: the first thing to know. Of what else is wrong, `check` tells more.
+            Self::Mapping(error) => error.secret().map_or_else(|| error.to_string(), |problem| problem.message.clone()),
+            Self::Target(_)
             | Self::State(_)
             | Self::Usage { .. }
             | Self::Schedule(_)

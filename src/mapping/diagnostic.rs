@@ -59,8 +59,14 @@ impl MappingError {
                 "a file that begins with `_` or `.` is no mapping of its own, but a base that mappings include".into(),
             ),
             Self::EmptyFolder { .. } => Some("mappings are files that end in `.yaml` or `.yml`".into()),
-            Self::Invalid { .. } => None,
+            // Of a mapping without a mistake, one thing is to be done first.
+            Self::Invalid { .. } => self.secret().and_then(|problem| problem.hint.clone()),
         }
+    }
+
+    /// The first problem with a secret that was looked up.
+    pub fn secret(&self) -> Option<&Problem> {
+        self.problems().iter().find(|problem| problem.code == Code::Secret)
     }
 
     /// The problems with their places. None when the file could not be read at all.

@@ -35,7 +35,7 @@ impl Output {
                 let object = json!({
                     "mapping": identity.mapping,
                     "target": identity.target,
-                    "file": file.as_ref().map(|(file, _)| file),
+                    "file": file,
                     "started_at": run.started_at.to_string(),
                     "ended_at": run.ended_at.map(|at| at.to_string()),
                     "outcome": word(run),
