@@ -51,12 +51,15 @@ pub enum ScheduleError {
         line: String,
     },
     /// Another account's state would be in the same folder.
-    #[error("schedule `{other}` runs as `{account}`, and two accounts cannot share the folder of the state")]
+    #[error(
+        "schedule `{other}` runs as {}, and two accounts cannot share the folder of the state",
+        account.as_ref().map_or_else(|| "an account that systemd makes".to_owned(), |account| format!("`{account}`"))
+    )]
     OtherAccount {
         /// The schedule.
         other: String,
-        /// Its account.
-        account: String,
+        /// Its account; nothing if systemd makes it.
+        account: Option<String>,
     },
     /// A file that could not be read, written or removed.
     #[error("could not {action} `{path}`")]
@@ -96,8 +99,12 @@ impl ScheduleError {
             Self::TooLong { .. } => "put the mappings into one folder, and name the folder".into(),
             Self::Foreign { .. } => "move it away, or choose another `--name`".into(),
             Self::Torn { .. } => "mend it with `crontab -e`: remove what is left of the schedule".into(),
-            Self::OtherAccount { account, .. } => {
-                format!("add `--user {account}`, or remove the other schedule first").into()
+            Self::OtherAccount { other, account } => {
+                let remove = format!("remove the other schedule first: `sispush schedule remove {other}`");
+                match account {
+                    Some(account) => format!("add `--user {account}`, or {remove}").into(),
+                    None => format!("leave `--user` out, or {remove}").into(),
+                }
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run it as root, or without `--user` for your own account".into()

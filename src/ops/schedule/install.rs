@@ -228,10 +228,7 @@ fn install_units(schedule: &Schedule, places: &Places, now: &Zoned) -> Result<Pl
     let others = find_units(kind, places, now);
     let is_other = |other: &&Installed| other.name != schedule.name && other.account.as_deref() != account;
     if let Some(other) = others.iter().find(is_other) {
-        return Err(ScheduleError::OtherAccount {
-            other: other.name.clone(),
-            account: other.account.clone().unwrap_or_else(|| "an account that systemd makes".into()),
-        });
+        return Err(ScheduleError::OtherAccount { other: other.name.clone(), account: other.account.clone() });
     }
     let mut result = write_files(schedule, places, now)?;
     let timer = format!("{}.timer", systemd::stem(&schedule.name));
@@ -591,6 +588,17 @@ mod tests {
         other.account = Account::Named("else".into());
         other.name = "third".into();
         let error = install(&other, &places, &Zoned::now()).unwrap_err();
-        assert!(matches!(error, ScheduleError::OtherAccount { .. }), "{error}");
+        let hint = |error: &ScheduleError| error.hint().map(String::from).unwrap_or_default();
+        assert!(
+            error.to_string().contains("runs as `library`") && hint(&error).contains("`--user library`"),
+            "{error}"
+        );
+        // One that systemd makes has no name to be given.
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places::below(folder.path());
+        install(&Schedule { account: Account::Dynamic, ..example(Kind::Systemd) }, &places, &Zoned::now()).unwrap();
+        let error = install(&other, &places, &Zoned::now()).unwrap_err();
+        assert!(error.to_string().contains("runs as an account that systemd makes,"), "{error}");
+        assert!(hint(&error).starts_with("leave `--user` out, or remove the other schedule first: `"), "{error}");
     }
 }
