@@ -9,7 +9,6 @@ mod hidden;
 mod history;
 mod init;
 mod man;
-mod note;
 mod notify;
 mod output;
 mod own;
@@ -92,7 +91,7 @@ pub fn run(cli: Cli) -> ExitCode {
                 push::run(args, is_verbose, log, interrupt, output.clone())
             });
             if let Err(error) = &result {
-                note::failed(error);
+                push::note_failed(error);
             }
             result
         }

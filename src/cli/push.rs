@@ -1,7 +1,9 @@
 //! `push`, the main job, and `diff`, its rehearsal.
 
 mod again;
+mod happened;
 mod many;
+mod note;
 mod one;
 
 use std::path::PathBuf;
@@ -10,8 +12,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::args::{FormatArg, PlanArgs, PushArgs, RenamesArg};
-use super::note;
-use super::notify;
 use super::output::{self, Output};
 use super::state::location;
 use crate::error::{Error, ExitCode};
@@ -21,6 +21,7 @@ use crate::sync::plan::Renames;
 use crate::sync::{Asked, Interrupt};
 use again::Again;
 use many::{Pace, TimeLimit};
+pub(super) use note::failed as note_failed;
 pub(super) use one::{Done, Earlier, Planned, Pushed, push};
 
 /// What is to be done with each mapping.
@@ -120,7 +121,7 @@ pub(super) async fn run(
     };
     let format = args.plan.format;
     let mut all = Vec::new();
-    let mut happened = Vec::new();
+    let mut told = Vec::new();
     // What could not be printed does not change what was done, nor stop the next school; the first such failure is told.
     let mut unprinted = None;
     let shown = output.clone();
@@ -131,7 +132,7 @@ pub(super) async fn run(
             unprinted.get_or_insert(error);
         }
         if !task.is_rehearsal {
-            happened.push(notify::happened(&pushed));
+            told.push(happened::happened(&pushed));
         }
         all.push(Ended::of(
             &pushed,
@@ -156,7 +157,7 @@ pub(super) async fn run(
     }
     note::all(&all, worst);
     if !task.interrupt.is_asked() {
-        Box::pin(ops::notify::tell(happened, task.state.as_ref(), &ops::notify::here(log))).await;
+        Box::pin(ops::notify::tell(told, task.state.as_ref(), &ops::notify::here(log))).await;
     }
     Ok(worst)
 }

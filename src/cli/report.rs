@@ -17,7 +17,7 @@ use crate::ops;
 use crate::ops::report::serve::Server;
 use crate::ops::report::{Collector, Figures, Frame, page};
 use crate::ops::schedule;
-use crate::state::{Identity, default_file, read_history};
+use crate::state::{Identity, RUNS_KEPT_DAYS, default_file, read_history};
 
 pub(super) async fn run(args: ReportArgs, mut output: Output) -> Result<ExitCode, Error> {
     if let Some(path) = &args.out {
@@ -113,8 +113,5 @@ async fn collect(args: &ReportArgs, books: Books) -> Result<Figures, Error> {
 
 /// The beginning of the time. Longer than runs are kept would only make thin bars.
 fn since(since: Since, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Error> {
-    Ok(since.moment(now, zone)?.clamp(now - SignedDuration::from_hours(24) * KEPT_DAYS, now))
+    Ok(since.moment(now, zone)?.clamp(now - SignedDuration::from_hours(24) * RUNS_KEPT_DAYS, now))
 }
-
-/// How long runs are kept.
-const KEPT_DAYS: i32 = 400;

@@ -9,6 +9,7 @@ pub mod rotation;
 pub mod schedule;
 pub mod system_log;
 pub mod version;
+pub(crate) mod words;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};

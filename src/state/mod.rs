@@ -27,7 +27,7 @@ pub use error::StateError;
 pub use history::{History, read as read_history};
 pub use layer::{Accepted, Entry, Moment, Outcome, Standing};
 pub use place::{Place, default_file};
-pub use store::Owner;
+pub use store::{Owner, RUNS_KEPT_DAYS};
 pub use summary::{Expectations, Seconds, Summary};
 
 /// The version of the store's tables and of the pages in them.

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use super::layer::{Layer, Page};
 use super::{Identity, Place, STATE_VERSION, StateError};
 
-/// How long a run is kept, in seconds: a year, and a month to compare with the year before.
-pub(super) const RUNS_KEPT_S: i64 = 400 * 24 * 3600;
+/// How many days a run is kept: a year, and a month to compare with the year before.
+pub const RUNS_KEPT_DAYS: i32 = 400;
+/// The same in seconds.
+pub(super) const RUNS_KEPT_S: i64 = RUNS_KEPT_DAYS as i64 * 24 * 3600;
 
 /// Notes in the log that a store was made, or brought from an older version to this one: an older program refuses it from now
 /// on.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{ERROR, Output, STRONG, WARNING, counted, number, write_failed};
 use crate::cli::history::{Past, Runs};
 use crate::error::Error;
-use crate::ops::report::{Figures, Group, Outcome, page, why};
+use crate::ops::report::{Figures, Group, Outcome, lasted, page, why};
 use crate::state::Run;
 
 impl Output {
@@ -171,7 +171,6 @@ fn cells(past: &Past, runs: &Runs, has_several: bool, zone: &TimeZone) -> Vec<St
     let dash = || "–".to_owned();
     // Without a plan there is nothing to count.
     let count = |count: u64| if run.plan.is_some() { number(count) } else { dash() };
-    let took = run.ended_at.map(|ended| ended.duration_since(run.started_at).as_secs());
     let mut cells = vec![
         page::minutes(run.started_at, zone),
         word(run).to_owned(),
@@ -184,7 +183,7 @@ fn cells(past: &Past, runs: &Runs, has_several: bool, zone: &TimeZone) -> Vec<St
         count(summary.failed + summary.unknown),
         count(summary.rejected),
         count(summary.unchanged),
-        took.map_or_else(dash, duration),
+        lasted(run).unwrap_or_else(dash),
     ];
     if has_several {
         cells.insert(1, plain(&runs.books[past.book].0.mapping));
@@ -197,18 +196,6 @@ fn word(run: &Run) -> &'static str {
     match (Outcome::of(run), run.exit_code) {
         (Outcome::Unended, Some(_)) if run.ended_at.is_some() => "interrupted",
         (outcome, _) => outcome.word(),
-    }
-}
-
-/// `4 s`, `3:20`, `1:02:05`.
-fn duration(seconds: i64) -> String {
-    // A clock may have been set back.
-    let seconds = seconds.max(0);
-    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{rest} s"),
-        (0, _) => format!("{minutes}:{rest:02}"),
-        _ => format!("{hours}:{minutes:02}:{rest:02}"),
     }
 }
 

@@ -35,6 +35,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::error::{Error, ExitCode, causes};
 use crate::mapping::{Mapping, MappingError, Problem, Severity};
 use crate::ops::version;
+use crate::ops::words::number;
 use crate::sync::Progress;
 
 /// Where everything is printed.
@@ -265,19 +266,6 @@ fn and_warnings(count: u64) -> String {
 
 fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
-}
-
-/// `12,345`.
-fn number(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// `812 B`, `12.3 kB`, `4.5 MB`.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp, Zoned};
 use tracing::{Instrument as _, Span, field};
 
-use super::Task;
-use crate::cli::note;
+use super::{Task, note};
 use crate::cli::output::Output;
 use crate::error::{Error, ExitCode, with_causes};
 use crate::infiniti::Target;

@@ -17,8 +17,9 @@ mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::secret::Secret;
@@ -29,11 +30,13 @@ use tokio::task::JoinSet;
 
 pub use error::NotifyError;
 use event::{Came, Decision, Event, Gap, Happened, Kind, Remembered, Told, Trouble, decide};
-use text::{Item, Message, Place, Templates};
+use text::{Item, Message, Templates};
 
 use crate::mapping::notify::{Contact, Email, Events, Style, Webhook, contact, may_tell};
 use crate::mapping::{Proxy, StateLocation};
-use crate::state::{Identity, Run, State, StateError};
+use crate::ops::words::counted;
+use crate::source::SourceError;
+use crate::state::{Identity, Place, Run, State, StateError};
 
 /// The longest that a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -106,8 +109,8 @@ impl Channel {
                 format!("{kind} at `{}`", http::host_of(url))
             }
             To::Email(email) => {
-                let count = email.to.len();
-                format!("mail to {count} address{} by `{}`", if count == 1 { "" } else { "es" }, email.host)
+                let addresses = counted(email.to.len() as u64, "address", "addresses");
+                format!("mail to {addresses} by `{}`", email.host)
             }
         }
     }
@@ -234,14 +237,14 @@ impl Circle {
     }
 
     /// Sees for which of them there was no push that ended well for too long, before the one that ended now.
-    async fn find_gaps(&mut self, state: Option<&StateLocation>, place: &Place) {
+    async fn find_gaps(&mut self, states: &States<'_>, place: &text::Place) {
         for index in self.members() {
             let Some(contact) = &self.contacts[index] else { continue };
             let Some(most) = contact.notify.not_run_since else { continue };
             if self.happened[index].came != Came::Pushed {
                 continue;
             }
-            let Ok(Some(mut state)) = open(contact, state).await else { continue };
+            let Ok(Some(mut state)) = states.open(contact).await else { continue };
             let began = self.happened[index].started_at;
             let Ok(lately) = Lately::of(&mut state, Some(began)).await else { continue };
             self.happened[index].gap = Gap::find(lately.good, lately.first, &contact.hold, most, began, &place.zone);
@@ -287,12 +290,13 @@ fn warn_of_missing(contacts: &[Option<Contact>]) {
 
 /// Tells what became of the pushes of one command, and waits until that is done. What cannot be told is a warning.
 /// `state` goes before what the mappings say of their state.
-pub async fn tell(happened: Vec<Happened>, state: Option<&StateLocation>, place: &Place) -> Vec<Delivery> {
+pub async fn tell(happened: Vec<Happened>, state: Option<&StateLocation>, place: &text::Place) -> Vec<Delivery> {
     let mut circle = Circle::new(happened);
     write_metrics(&circle);
-    circle.find_gaps(state, place).await;
+    let states = States::new(state);
+    circle.find_gaps(&states, place).await;
     let heartbeats = Box::pin(beat(&circle));
-    let told = Box::pin(tell_channels(&circle, state, place));
+    let told = Box::pin(tell_channels(&circle, &states, place));
     let (told, ()) = tokio::join!(told, heartbeats);
     for delivery in &told {
         if let Err(error) = &delivery.result {
@@ -360,13 +364,13 @@ async fn beat(circle: &Circle) {
 /// What was told of a mapping, by the channels' keys.
 type Notices = BTreeMap<String, String>;
 
-async fn tell_channels(circle: &Circle, state: Option<&StateLocation>, place: &Place) -> Vec<Delivery> {
+async fn tell_channels(circle: &Circle, states: &States<'_>, place: &text::Place) -> Vec<Delivery> {
     let mut notices: BTreeMap<usize, Notices> = BTreeMap::new();
     for index in circle.members() {
         let happened = &circle.happened[index];
         // Of what is well, and was before, there is nothing to look up.
         if (happened.trouble.is_some() || happened.has_notices)
-            && let Some(mut state) = look(circle, index, state).await
+            && let Some(mut state) = look(circle, index, states).await
         {
             notices.insert(index, state.notices().await.unwrap_or_default());
         }
@@ -428,13 +432,13 @@ async fn tell_channels(circle: &Circle, state: Option<&StateLocation>, place: &P
         deliveries.push(delivery);
     }
     for (index, changes) in changes {
-        remember(circle, index, state, &changes).await;
+        remember(circle, index, states, &changes).await;
     }
     deliveries.sort_by(|a, b| a.channel.cmp(&b.channel));
     deliveries
 }
 
-fn composed(items: &[Item<'_>], mappings: usize, place: &Place) -> Message {
+fn composed(items: &[Item<'_>], mappings: usize, place: &text::Place) -> Message {
     let mut failed = Vec::new();
     let message = text::message(items, mappings, place, &mut failed);
     failed.sort_unstable();
@@ -448,8 +452,8 @@ fn composed(items: &[Item<'_>], mappings: usize, place: &Place) -> Message {
 }
 
 /// Opens the state of a mapping to see, or to write, what was told; `None` if there is none, or it cannot be read.
-async fn look(circle: &Circle, index: usize, state: Option<&StateLocation>) -> Option<State> {
-    match open(circle.contacts[index].as_ref()?, state).await {
+async fn look(circle: &Circle, index: usize, states: &States<'_>) -> Option<State> {
+    match states.open(circle.contacts[index].as_ref()?).await {
         Ok(state) => state,
         Err(error) => {
             tracing::debug!(%error, "what was told before cannot be read");
@@ -458,22 +462,59 @@ async fn look(circle: &Circle, index: usize, state: Option<&StateLocation>) -> O
     }
 }
 
-async fn open(contact: &Contact, state: Option<&StateLocation>) -> Result<Option<State>, StateError> {
-    let identity = contact
-        .name
-        .clone()
-        .zip(contact.target.as_ref())
-        .map(|(mapping, target)| Identity { mapping, target: target.to_string() });
-    let (Some(location), Some(identity)) = (state.or(contact.state.as_ref()), identity) else { return Ok(None) };
-    // Whoever does not answer in time has nothing to say.
-    tokio::time::timeout(STATE_LIMIT, State::look(location, &identity)).await.unwrap_or(Ok(None))
+/// The states of one command's mappings. A server that did not answer once is not asked again: hundreds of schools that share
+/// it would each wait for it.
+struct States<'s> {
+    /// Goes before what the mappings say.
+    given: Option<&'s StateLocation>,
+    silent: Mutex<BTreeSet<String>>,
 }
 
-async fn remember(circle: &Circle, index: usize, state: Option<&StateLocation>, changes: &[(String, Remembered)]) {
+impl<'s> States<'s> {
+    fn new(given: Option<&'s StateLocation>) -> Self {
+        Self { given, silent: Mutex::default() }
+    }
+
+    /// Where that of a mapping is.
+    fn location<'c>(&'c self, contact: &'c Contact) -> Option<&'c StateLocation> {
+        self.given.or(contact.state.as_ref())
+    }
+
+    /// Opens that of a mapping to look at it; `None` if there is none.
+    async fn open(&self, contact: &Contact) -> Result<Option<State>, StateError> {
+        let identity = contact
+            .name
+            .clone()
+            .zip(contact.target.as_ref())
+            .map(|(mapping, target)| Identity { mapping, target: target.to_string() });
+        let (Some(location), Some(identity)) = (self.location(contact), identity) else { return Ok(None) };
+        let StateLocation::Postgres(connection) = location else { return State::look(location, &identity).await };
+        let server = connection.to_string();
+        let silent = |source: io::Error| {
+            let source = SourceError::Unreachable { address: connection.describe(), source };
+            Err(StateError::Connect { place: Place::Server(server.clone()), source })
+        };
+        if self.silent().contains(&server) {
+            return silent(io::Error::other("it did not answer a moment ago"));
+        }
+        let look = tokio::time::timeout(STATE_LIMIT, State::look(location, &identity)).await;
+        let look = look.unwrap_or_else(|_| silent(io::ErrorKind::TimedOut.into()));
+        if matches!(look, Err(StateError::Connect { .. } | StateError::Busy { .. } | StateError::Lost { .. })) {
+            self.silent().insert(server);
+        }
+        look
+    }
+
+    fn silent(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn remember(circle: &Circle, index: usize, states: &States<'_>, changes: &[(String, Remembered)]) {
     if changes.iter().all(|(_, after)| *after == Remembered::AsBefore) {
         return;
     }
-    let Some(mut state) = look(circle, index, state).await else { return };
+    let Some(mut state) = look(circle, index, states).await else { return };
     for (key, after) in changes {
         let told = match after {
             Remembered::AsBefore => continue,
@@ -490,7 +531,7 @@ async fn remember(circle: &Circle, index: usize, state: Option<&StateLocation>, 
 }
 
 /// Sends a message on every channel of these mappings, to try whether it arrives.
-pub async fn try_out(happened: Vec<Happened>, place: &Place) -> Vec<Delivery> {
+pub async fn try_out(happened: Vec<Happened>, place: &text::Place) -> Vec<Delivery> {
     let circle = Circle::new(happened);
     let mut at_work = JoinSet::new();
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -554,17 +595,18 @@ pub async fn overdue(
     files: &[PathBuf],
     most: Option<Duration>,
     state: Option<&StateLocation>,
-    place: &Place,
+    place: &text::Place,
 ) -> (Vec<Looked>, Vec<Delivery>) {
+    let states = States::new(state);
     let mut looked = Vec::new();
     let mut happened = Vec::new();
     for file in files {
-        let (one, trouble) = look_back(file, most, state, place).await;
+        let (one, trouble) = look_back(file, most, &states, place).await;
         looked.push(one);
         happened.extend(trouble);
     }
     let circle = Circle::new(happened);
-    let told = Box::pin(tell_channels(&circle, state, place)).await;
+    let told = Box::pin(tell_channels(&circle, &states, place)).await;
     (looked, told)
 }
 
@@ -574,22 +616,22 @@ pub const USUAL: Duration = Duration::from_hours(26);
 async fn look_back(
     file: &Path,
     most: Option<Duration>,
-    state: Option<&StateLocation>,
-    place: &Place,
+    states: &States<'_>,
+    place: &text::Place,
 ) -> (Looked, Option<Happened>) {
     let contact = contact(file);
     let name = contact.as_ref().and_then(|contact| contact.name.clone());
     let mapping = name.unwrap_or_else(|| file.display().to_string());
     let looked = |found| (Looked { mapping: mapping.clone(), found }, None);
     let Some(contact) = contact else { return looked(Found::NoMapping) };
-    if contact.target.is_none() || contact.name.is_none() || state.or(contact.state.as_ref()).is_none() {
+    if contact.target.is_none() || contact.name.is_none() || states.location(&contact).is_none() {
         return looked(Found::NoMapping);
     }
     let today = place.now.to_zoned(place.zone.clone()).date();
     if contact.hold.iter().any(|hold| (hold.from..=hold.until).contains(&today)) {
         return looked(Found::Held);
     }
-    let lately = match open(&contact, state).await {
+    let lately = match states.open(&contact).await {
         Ok(Some(mut state)) => Lately::of(&mut state, None).await,
         Ok(None) => Ok(Lately::default()),
         Err(error) => Err(error),
@@ -637,6 +679,36 @@ async fn look_back(
 }
 
 /// The place of the messages of this machine.
-pub fn here(log: Option<PathBuf>) -> Place {
-    Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
+pub fn here(log: Option<PathBuf>) -> text::Place {
+    text::Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Regression: each school of hundreds waited for the same dead server, and one that did not answer in time looked like a
+    /// state that is not there yet, so that a school was told to have never been pushed.
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_asked_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        std::thread::spawn({
+            let asked = Arc::clone(&asked);
+            move || listener.incoming().for_each(|_hung_up| _ = asked.fetch_add(1, Ordering::SeqCst))
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("school.yaml");
+        let text = format!("target: {{ url: https://x.example }}\nstate: postgres://u@127.0.0.1:{port}/sispush\n");
+        std::fs::write(&file, text).unwrap();
+        let (contact, states) = (contact(&file).unwrap(), States::new(None));
+        states.open(&contact).await.unwrap_err();
+        let first = asked.load(Ordering::SeqCst);
+        states.open(&contact).await.unwrap_err();
+        assert_eq!((first > 0, asked.load(Ordering::SeqCst)), (true, first));
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::event::{Event, Happened, Kind};
 use crate::mapping::Template;
 use crate::mapping::notify::FIELDS;
+use crate::ops::words::took;
 use crate::state::Summary;
 
 /// So many mappings are named in a message; the others are counted.
@@ -184,7 +185,7 @@ fn paragraph(item: &Item<'_>, is_alone: bool, place: &Place) -> String {
             "exit code {}, began {}, took {}",
             happened.exit_code,
             time(happened.started_at, place),
-            took(happened)
+            took(happened.ended_at.duration_since(happened.started_at).as_secs_f64())
         ));
     }
     if let Some(summary) = &happened.summary {
@@ -313,11 +314,6 @@ fn fields(items: &[&Item<'_>], mappings: usize, subject: &str, text: &str, place
         "mappings_in_all": mappings,
         "mappings": each,
     })
-}
-
-fn took(happened: &Happened) -> String {
-    let seconds = happened.ended_at.duration_since(happened.started_at).as_secs_f64();
-    if seconds < 120.0 { format!("{seconds:.1} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
 /// `2026-11-27 02:30 AEDT`.

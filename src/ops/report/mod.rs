@@ -14,4 +14,4 @@ mod words;
 
 pub use figures::{Collector, Figures, Frame, Group, School};
 pub use outcome::Outcome;
-pub use words::why;
+pub use words::{lasted, why, why_rejected};

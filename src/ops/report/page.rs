@@ -11,8 +11,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::figures::{Bucket, Figures, Group, School};
-use super::words::{counted, number, sentence, took};
+use super::words::sentence;
 use super::{Outcome, advice, chart, words};
+use crate::ops::words::{counted, number, took};
 use crate::state::Run;
 
 const PAGE: &str = include_str!("page.html");
@@ -586,9 +587,7 @@ fn runs(figures: &Figures, school: &School) -> Vec<RunView> {
             refused: count(summary.failed + summary.unknown),
             rejected: count(summary.rejected),
             unchanged: count(summary.unchanged),
-            took: run
-                .ended_at
-                .map_or_else(|| "–".to_owned(), |ended| took(ended.duration_since(run.started_at).as_secs_f64())),
+            took: words::lasted(run).unwrap_or_else(|| "–".to_owned()),
         }
     };
     school.listed.iter().rev().map(|run| view(run)).collect()

@@ -1,7 +1,8 @@
 //! What a run came to, in sentences: why it ended as it did, and what to do.
 
 use super::{Outcome, advice};
-use crate::state::Run;
+use crate::ops::words::counted;
+use crate::state::{Run, Summary};
 
 /// Why a run did not end well, and what to do about it; nothing if it did. `file` is the mapping's file in commands. The
 /// words have literals in back-ticks, and no value of a row.
@@ -9,31 +10,7 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
     let summary = &run.summary;
     match Outcome::of(run) {
         Outcome::Fine => None,
-        Outcome::Rejections => {
-            let (mut what, mut todo) = (Vec::new(), Vec::new());
-            if summary.rejected > 0 {
-                what.push(format!("{} rejected", counted(summary.rejected, "row was", "rows were")));
-                todo.push(format!("`sispush preview {file} --rejected` names the rejected rows, with the reasons."));
-            }
-            if summary.failed > 0 {
-                what.push(format!("Infiniti refused {}", counted(summary.failed, "row", "rows")));
-                todo.push(format!(
-                    "`sispush push {file}` sends what Infiniti refused again, and shows its words for each."
-                ));
-            }
-            if summary.unknown > 0 {
-                what.push(format!("{} of unknown outcome", counted(summary.unknown, "row is", "rows are")));
-                todo.push("Rows of unknown outcome are sent again by the next push, which does no harm.".into());
-            }
-            if summary.renames > 0 {
-                what.push(format!(
-                    "{} held back",
-                    counted(summary.renames, "changed username was", "changed usernames were")
-                ));
-                todo.push(format!("`sispush diff {file}` names the changed usernames, and says how to go on."));
-            }
-            Some((join(&what, "some rows were rejected"), todo))
-        }
+        Outcome::Rejections => Some(why_rejected(summary, file)),
         Outcome::Stopped => {
             let known = |code: &String| {
                 advice::of_stop(code).map_or_else(|| format!("`{code}`"), |it| format!("{} (`{code}`)", it.reason))
@@ -67,6 +44,28 @@ pub fn why(run: &Run, file: &str) -> Option<(String, Vec<String>)> {
     }
 }
 
+/// Which rows did not get into Infiniti although the run is done, and what to do about them; likewise for `file`.
+pub fn why_rejected(summary: &Summary, file: &str) -> (String, Vec<String>) {
+    let (mut what, mut todo) = (Vec::new(), Vec::new());
+    if summary.rejected > 0 {
+        what.push(format!("{} rejected", counted(summary.rejected, "row was", "rows were")));
+        todo.push(format!("`sispush preview {file} --rejected` names the rejected rows, with the reasons."));
+    }
+    if summary.failed > 0 {
+        what.push(format!("Infiniti refused {}", counted(summary.failed, "row", "rows")));
+        todo.push(format!("`sispush push {file}` sends what Infiniti refused again, and shows its words for each."));
+    }
+    if summary.unknown > 0 {
+        what.push(format!("{} of unknown outcome", counted(summary.unknown, "row is", "rows are")));
+        todo.push("Rows of unknown outcome are sent again by the next push, which does no harm.".into());
+    }
+    if summary.renames > 0 {
+        what.push(format!("{} held back", counted(summary.renames, "changed username was", "changed usernames were")));
+        todo.push(format!("`sispush diff {file}` names the changed usernames, and says how to go on."));
+    }
+    (join(&what, "some rows were rejected"), todo)
+}
+
 fn join(what: &[String], none: &str) -> String {
     if what.is_empty() { none.to_owned() } else { what.join("; ") }
 }
@@ -79,22 +78,17 @@ pub(super) fn sentence(fragment: &str) -> String {
     if text.ends_with(['.', '?', '!']) { text } else { text + "." }
 }
 
-/// `1 row`, `2 rows`.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", number(count), if count == 1 { one } else { many })
-}
-
-/// `12,345`.
-pub(super) fn number(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+/// How long a run took from its beginning to its end, to the second, as the state keeps both: `4 s`, `3:20`, `1:02:05`.
+/// Nothing if it has not ended.
+pub fn lasted(run: &Run) -> Option<String> {
+    // A clock may have been set back.
+    let seconds = run.ended_at?.duration_since(run.started_at).as_secs().max(0);
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    Some(match (hours, minutes) {
+        (0, 0) => format!("{rest} s"),
+        (0, _) => format!("{minutes}:{rest:02}"),
+        _ => format!("{hours}:{minutes:02}:{rest:02}"),
+    })
 }
 
 /// A text as HTML shows it.
@@ -113,23 +107,11 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// `40 ms`, `0.4 s`, `12 s`, `3 min`, `2.0 h`.
-pub(super) fn took(seconds: f64) -> String {
-    match seconds {
-        ..0.1 => format!("{:.0} ms", seconds * 1_000.0),
-        ..10.0 => format!("{seconds:.1} s"),
-        ..100.0 => format!("{seconds:.0} s"),
-        ..5_400.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3_600.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::state::Summary;
 
     fn run(exit_code: u8, summary: Summary) -> Run {
         Run {
@@ -168,8 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_as_exact_as_anybody_wants() {
-        let all: Vec<String> = [0.04, 9.94, 12.4, 130.0, 7_200.0].into_iter().map(took).collect();
-        assert_eq!(all, ["40 ms", "9.9 s", "12 s", "2 min", "2.0 h"]);
+    fn a_run_lasts_whole_seconds() {
+        let after = |seconds| Run { ended_at: Timestamp::from_second(seconds).ok(), ..run(0, Summary::default()) };
+        let all: Vec<String> =
+            [-3, 0, 59, 200, 3_725].into_iter().filter_map(|seconds| lasted(&after(seconds))).collect();
+        assert_eq!(all, ["0 s", "0 s", "59 s", "3:20", "1:02:05"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The outcome of a push for those who were not there: a line in the log, and one in the system's log.
 
-use super::output;
-use super::push::{Ended, Pushed};
+use super::{Ended, Pushed};
+use crate::cli::output;
 use crate::error::{Error, ExitCode, with_causes};
 use crate::ops::system_log::{self, Outcome};
 use crate::process::run_id;
@@ -27,7 +27,7 @@ pub(super) fn all(all: &[Ended], exit_code: ExitCode) {
 }
 
 /// That the command failed as a whole: a folder without mappings, a signal.
-pub(super) fn failed(error: &Error) {
+pub(in crate::cli) fn failed(error: &Error) {
     let exit_code = error.exit_code();
     // The causes of what is wrong with a mapping are in its words already.
     let why = if matches!(error, Error::Mapping(_)) { error.to_string() } else { with_causes(error) };
