@@ -40,7 +40,7 @@ type Series = (usize, String);
 ///
 /// # Errors
 /// Those of reading and writing. What stood there is then as it was.
-pub fn write(path: &Path, pushed: &[&Happened]) -> io::Result<()> {
+pub(super) fn write(path: &Path, pushed: &[&Happened]) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::other("it is a folder"));
     }

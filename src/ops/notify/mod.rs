@@ -1,6 +1,6 @@
 //! Who is told what became of a push: webhooks, mail, a heartbeat, and a file of metrics.
 //!
-//! From what [happened](event) come events, from events [words](text), and from words what a channel takes. Each channel is
+//! From what [happened](event) come events, from events words, and from words what a channel takes. Each channel is
 //! told a thing once: what it was told last is kept in the state, by a hash of its address, and only after it has arrived.
 //! Mappings that share a channel share one message.
 //!
@@ -11,8 +11,8 @@ mod error;
 pub mod event;
 mod http;
 mod mail;
-pub mod metrics;
-pub mod text;
+mod metrics;
+mod text;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,13 +30,14 @@ use tokio::task::JoinSet;
 
 pub use error::NotifyError;
 use event::{Came, Decision, Event, Gap, Happened, Kind, Remembered, Told, Trouble, decide};
+pub use text::Place;
 use text::{Item, Message, Templates};
 
 use crate::mapping::notify::{Contact, Email, Events, Style, Webhook, contact, may_tell};
 use crate::mapping::{Proxy, StateLocation};
 use crate::ops::words::counted;
 use crate::source::SourceError;
-use crate::state::{Identity, Place, Run, State, StateError};
+use crate::state::{Identity, Run, State, StateError};
 
 /// The longest that a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -237,7 +238,7 @@ impl Circle {
     }
 
     /// Sees for which of them there was no push that ended well for too long, before the one that ended now.
-    async fn find_gaps(&mut self, states: &States<'_>, place: &text::Place) {
+    async fn find_gaps(&mut self, states: &States<'_>, place: &Place) {
         for index in self.members() {
             let Some(contact) = &self.contacts[index] else { continue };
             let Some(most) = contact.notify.not_run_since else { continue };
@@ -290,7 +291,7 @@ fn warn_of_missing(contacts: &[Option<Contact>]) {
 
 /// Tells what became of the pushes of one command, and waits until that is done. What cannot be told is a warning.
 /// `state` goes before what the mappings say of their state.
-pub async fn tell(happened: Vec<Happened>, state: Option<&StateLocation>, place: &text::Place) -> Vec<Delivery> {
+pub async fn tell(happened: Vec<Happened>, state: Option<&StateLocation>, place: &Place) -> Vec<Delivery> {
     let mut circle = Circle::new(happened);
     write_metrics(&circle);
     let states = States::new(state);
@@ -364,7 +365,7 @@ async fn beat(circle: &Circle) {
 /// What was told of a mapping, by the channels' keys.
 type Notices = BTreeMap<String, String>;
 
-async fn tell_channels(circle: &Circle, states: &States<'_>, place: &text::Place) -> Vec<Delivery> {
+async fn tell_channels(circle: &Circle, states: &States<'_>, place: &Place) -> Vec<Delivery> {
     let mut notices: BTreeMap<usize, Notices> = BTreeMap::new();
     for index in circle.members() {
         let happened = &circle.happened[index];
@@ -438,7 +439,7 @@ async fn tell_channels(circle: &Circle, states: &States<'_>, place: &text::Place
     deliveries
 }
 
-fn composed(items: &[Item<'_>], mappings: usize, place: &text::Place) -> Message {
+fn composed(items: &[Item<'_>], mappings: usize, place: &Place) -> Message {
     let mut failed = Vec::new();
     let message = text::message(items, mappings, place, &mut failed);
     failed.sort_unstable();
@@ -492,7 +493,7 @@ impl<'s> States<'s> {
         let server = connection.to_string();
         let silent = |source: io::Error| {
             let source = SourceError::Unreachable { address: connection.describe(), source };
-            Err(StateError::Connect { place: Place::Server(server.clone()), source })
+            Err(StateError::Connect { place: crate::state::Place::Server(server.clone()), source })
         };
         if self.silent().contains(&server) {
             return silent(io::Error::other("it did not answer a moment ago"));
@@ -531,7 +532,7 @@ async fn remember(circle: &Circle, index: usize, states: &States<'_>, changes: &
 }
 
 /// Sends a message on every channel of these mappings, to try whether it arrives.
-pub async fn try_out(happened: Vec<Happened>, place: &text::Place) -> Vec<Delivery> {
+pub async fn try_out(happened: Vec<Happened>, place: &Place) -> Vec<Delivery> {
     let circle = Circle::new(happened);
     let mut at_work = JoinSet::new();
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -595,7 +596,7 @@ pub async fn overdue(
     files: &[PathBuf],
     most: Option<Duration>,
     state: Option<&StateLocation>,
-    place: &text::Place,
+    place: &Place,
 ) -> (Vec<Looked>, Vec<Delivery>) {
     let states = States::new(state);
     let mut looked = Vec::new();
@@ -617,7 +618,7 @@ async fn look_back(
     file: &Path,
     most: Option<Duration>,
     states: &States<'_>,
-    place: &text::Place,
+    place: &Place,
 ) -> (Looked, Option<Happened>) {
     let contact = contact(file);
     let name = contact.as_ref().and_then(|contact| contact.name.clone());
@@ -679,8 +680,8 @@ async fn look_back(
 }
 
 /// The place of the messages of this machine.
-pub fn here(log: Option<PathBuf>) -> text::Place {
-    text::Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
+pub fn here(log: Option<PathBuf>) -> Place {
+    Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
 }
 
 #[cfg(test)]

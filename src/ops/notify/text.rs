@@ -37,40 +37,40 @@ pub struct Place {
 
 /// What one message says of one mapping.
 #[derive(Clone, Debug)]
-pub struct Item<'h> {
+pub(super) struct Item<'h> {
     /// What is told.
-    pub event: Event,
+    pub(super) event: Event,
     /// What became of it.
-    pub happened: &'h Happened,
+    pub(super) happened: &'h Happened,
     /// Since when it was not well, if it was told so before.
-    pub since: Option<Timestamp>,
+    pub(super) since: Option<Timestamp>,
     /// The mapping's own templates.
-    pub templates: Templates<'h>,
+    pub(super) templates: Templates<'h>,
 }
 
 /// The templates of a mapping.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Templates<'t> {
+pub(super) struct Templates<'t> {
     /// Of the first line.
-    pub subject: Option<&'t Template>,
+    pub(super) subject: Option<&'t Template>,
     /// Of the rest.
-    pub text: Option<&'t Template>,
+    pub(super) text: Option<&'t Template>,
 }
 
 /// A message, before it has the form of its channel.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Message {
+pub(super) struct Message {
     /// The first line: never blank, on one line.
-    pub subject: String,
+    pub(super) subject: String,
     /// The rest.
-    pub text: String,
+    pub(super) text: String,
     /// The same for a program.
-    pub fields: Value,
+    pub(super) fields: Value,
 }
 
 /// Makes one message of what there is to tell. `mappings` is how many there were in all, those of which nothing is told
 /// among them. A template that fails leaves the usual words; its name is added to `failed`.
-pub fn message(items: &[Item<'_>], mappings: usize, place: &Place, failed: &mut Vec<&'static str>) -> Message {
+pub(super) fn message(items: &[Item<'_>], mappings: usize, place: &Place, failed: &mut Vec<&'static str>) -> Message {
     let mut items: Vec<&Item<'_>> = items.iter().collect();
     items.sort_by(|a, b| a.event.rank().cmp(&b.event.rank()).then_with(|| a.happened.mapping.cmp(&b.happened.mapping)));
     let subject = match items.as_slice() {
