@@ -57,17 +57,10 @@ impl Output {
         let runs: u64 = figures.schools.iter().map(|school| school.runs).sum();
         let mut out = self.data();
         let of = |group| figures.schools.iter().filter(|school| school.group == group).count() as u64;
-        let groups = [
-            (Group::Failed, "failed or stopped"),
-            (Group::Late, "not run for too long"),
-            (Group::Rejections, "with rejected rows"),
-            (Group::Fine, "fine"),
-        ];
-        let groups: Vec<String> = groups
-            .iter()
-            .map(|(group, words)| (of(*group), words))
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, words)| format!("{} {words}", number(count)))
+        let groups: Vec<String> = Group::ALL
+            .into_iter()
+            .filter(|group| of(*group) > 0)
+            .map(|group| format!("{} {}", number(of(group)), group.words("too long")))
             .collect();
         writeln!(
             out,

@@ -99,6 +99,16 @@ pub enum Group {
 impl Group {
     /// All of them, trouble first.
     pub const ALL: [Self; 4] = [Self::Failed, Self::Late, Self::Rejections, Self::Fine];
+
+    /// What is said of its schools; `silence` is the time for which a late one has not run.
+    pub fn words(self, silence: &str) -> String {
+        match self {
+            Self::Failed => "failed or stopped".into(),
+            Self::Late => format!("not run for {silence}"),
+            Self::Rejections => "with rejected rows".into(),
+            Self::Fine => "fine".into(),
+        }
+    }
 }
 
 /// What happened within a bar's time. Small, since there is one for each day of each school.

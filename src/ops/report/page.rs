@@ -278,12 +278,7 @@ fn tiles(figures: &Figures) -> Vec<Tile> {
             Group::Fine => "fine",
         },
         count: figures.schools.iter().filter(|school| school.group == group).count() as u64,
-        label: match group {
-            Group::Failed => "failed or stopped".into(),
-            Group::Late => format!("not run for {late}"),
-            Group::Rejections => "with rejected rows".into(),
-            Group::Fine => "fine".into(),
-        },
+        label: group.words(&late),
     };
     Group::ALL.into_iter().map(tile).collect()
 }
