@@ -230,6 +230,22 @@ fn more_or_fewer_and_smaller_files_are_kept() {
     assert_eq!([size("run.log.2"), size("run.log.3")], [Some(line.len() as u64), None]);
 }
 
+/// Regression: a log on a full disk was lost without a word.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_is_told_once() {
+    let context = TestContext::with_sandbox(&[]);
+    context.students(1).mapping("");
+    for (format, said) in [("text", "warning: log file `/dev/full` cannot be written: "), ("json", r#""level":"WARN""#)]
+    {
+        let push = ["push", "school.yaml", "--log-file", "/dev/full", "--log-format", format];
+        let output = context.output(&push);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert_eq!((stderr.matches(said).count(), stderr.lines().count()), (1, 1), "{stderr}");
+    }
+}
+
 #[test]
 fn what_is_no_retention_is_told() {
     let context = TestContext::new();

@@ -66,10 +66,42 @@ pub enum LogFormat {
 /// The file cannot be opened.
 pub fn start(options: &LogOptions) -> io::Result<()> {
     let file = match &options.file {
-        Some(path) => Some(Mutex::new(RotatingFile::open(path, options.rotation, Timestamp::now)?)),
+        Some(path) => {
+            let file = RotatingFile::open(path, options.rotation, Timestamp::now)?;
+            Some(Mutex::new(Heard { file, format: options.format }))
+        }
         None => None,
     };
     subscriber(options, io::stderr, file, Timestamp::now, run_id()).try_init().map_err(io::Error::other)
+}
+
+/// The log file, which says on stderr that it cannot be written: `tracing` drops such an error, or panics where stderr is
+/// full, too.
+struct Heard {
+    file: RotatingFile,
+    format: LogFormat,
+}
+
+impl io::Write for Heard {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.file.write(line).or_else(|error| {
+            let said = match self.format {
+                LogFormat::Text => format!("warning: {error}\n"),
+                LogFormat::Json => {
+                    let time = format!("{:.3}", Timestamp::now());
+                    let said = serde_json::json!({ "timestamp": time, "level": "WARN", "message": error.to_string() });
+                    format!("{said}\n")
+                }
+            };
+            // A run never stops for its log.
+            drop(io::stderr().write_all(said.as_bytes()));
+            Ok(line.len())
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// The whole set-up but for its being global, with writers and clock as parameters for the tests.

@@ -115,8 +115,17 @@ impl RotatingFile {
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         let today = day((self.clock)());
         let length = line.len() as u64;
+        // Others may have written to it as well.
+        if let Some(metadata) = self.file.as_ref().and_then(|file| file.metadata().ok()) {
+            self.size = metadata.len();
+        }
         if self.size > 0 && (today != self.day || self.size + length > self.rotation.bytes_max) {
-            self.rotate();
+            if self.is_current() {
+                self.rotate();
+            } else {
+                // Another process has set it aside already.
+                self.file = None;
+            }
         }
         self.day = today;
         let mut file = match self.file.take() {
@@ -137,6 +146,22 @@ impl RotatingFile {
         let file = options.open(&self.path)?;
         self.size = file.metadata()?.len();
         Ok(file)
+    }
+
+    /// Whether the file that is open still has the name.
+    #[cfg(unix)]
+    fn is_current(&self) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let Some(open) = self.file.as_ref().and_then(|file| file.metadata().ok()) else { return true };
+        std::fs::metadata(&self.path).is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino()))
+    }
+
+    /// A file that another process has open cannot be renamed there.
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "as elsewhere")]
+    fn is_current(&self) -> bool {
+        true
     }
 
     /// Sets the file aside. Where that fails, writing goes on in the same file until it is due again.
@@ -183,6 +208,8 @@ fn is_something_else(path: &Path) -> bool {
     let is_there = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0);
     let mut start = [0; 16];
     let Some(length) = is_there.then(|| File::open(path).ok()?.read(&mut start).ok()).flatten() else { return false };
+    // Of what it leads to, if it is a link.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     path.file_name().is_some_and(|name| name == ".env")
         || ENDINGS.iter().any(|other| ending.eq_ignore_ascii_case(other))
@@ -197,7 +224,7 @@ pub fn old(path: &Path, number: u32) -> PathBuf {
 }
 
 impl Write for RotatingFile {
-    /// Writes one line. The first line that cannot be written is an error, which `tracing` prints to stderr; those
+    /// Writes one line. The first line that cannot be written is an error, which the log says on stderr; those
     /// after it are dropped without a word until writing succeeds again. A run never stops for its log.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self.write_line(line) {
@@ -296,6 +323,11 @@ mod tests {
         ] {
             assert_eq!(open(name, start), Err("it is there already, and is no log".to_owned()), "{name}");
         }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.path().join("school.yaml"), folder.path().join("link.log")).unwrap();
+            assert!(open("link.log", b"version: 1\n").is_err());
+        }
         for (name, start) in
             [("a.log", b"school: read 3 rows\n".as_slice()), ("b.json", b"{}"), ("c", b"\0\0"), ("d.csv", b"")]
         {
@@ -310,6 +342,22 @@ mod tests {
             log.file.write_all(line.as_bytes()).unwrap();
         }
         log.check(&[("run.log", "cc\n"), ("run.log.1", "aa\nbb\n")]);
+    }
+
+    /// Regression: each process knew its own lines only, so that the file of three grew three times as large, and the second
+    /// to notice set a new file aside.
+    #[cfg(unix)]
+    #[test]
+    fn processes_that_share_a_file_set_it_aside_once() {
+        let mut log = Log::new(6, 2);
+        let rotation = log.file.rotation;
+        let mut other = RotatingFile::open(&log.folder.path().join("run.log"), rotation, clock).unwrap();
+        log.file.write_all(b"aa\n").unwrap();
+        other.write_all(b"bb\n").unwrap();
+        log.file.write_all(b"cc\n").unwrap();
+        log.check(&[("run.log", "cc\n"), ("run.log.1", "aa\nbb\n")]);
+        other.write_all(b"dd\n").unwrap();
+        log.check(&[("run.log", "cc\ndd\n"), ("run.log.1", "aa\nbb\n")]);
     }
 
     #[test]
