@@ -5,6 +5,7 @@
 mod command;
 mod file;
 pub(crate) mod keyring;
+mod late;
 
 use std::collections::HashMap;
 use std::fmt;

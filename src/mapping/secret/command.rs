@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::mapping::secret::{Fault, file};
+use crate::mapping::secret::{Fault, file, late};
 use crate::secret::Secret;
 
 /// So long a program may take: nobody sits there who could answer a question.
@@ -62,6 +62,10 @@ pub(super) fn run(words: &[String], folder: &Path, limit: Option<Duration>) -> R
         }
         None => name.into(),
     };
+    let asked = format!("{} in {}", words.join("\0"), folder.display());
+    if let Some(fault) = late::before(&asked) {
+        return Err(fault);
+    }
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     if !folder.as_os_str().is_empty() {
@@ -72,7 +76,14 @@ pub(super) fn run(words: &[String], folder: &Path, limit: Option<Duration>) -> R
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command.spawn().map_err(|error| unstarted(name, &error))?;
     let mut running = Running::new(child);
-    let printed = running.printed(limit).map_err(|trouble| trouble.fault(name, limit))?;
+    let printed = running.printed(limit).map_err(|trouble| {
+        let is_late = matches!(trouble, Trouble::Late);
+        let fault = trouble.fault(name, limit);
+        if is_late {
+            late::remember(asked, &fault);
+        }
+        fault
+    })?;
     let text = String::from_utf8(printed)
         .map_err(|_| Fault::new(format!("what `{name}` prints is not UTF-8 text"), "let it print UTF-8"))?;
     Ok(text.lines().next().unwrap_or_default().into())
@@ -282,6 +293,17 @@ mod tests {
         assert!(missing.message.contains("does not exist"), "{}", missing.message);
         let missing = run(&["nowhere-at-all".to_owned()], Path::new("/"), None).unwrap_err();
         assert!(missing.message.starts_with("could not run `nowhere-at-all`: "), "{}", missing.message);
+    }
+
+    /// Regression: hundreds of schools waited half a minute each for one program that hung, and again for their notices.
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_hung_is_not_waited_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["sh", "-c", "echo x >> runs; sleep 61"].map(str::to_owned);
+        let ask = |limit| run(&words, folder.path(), Some(limit)).unwrap_err();
+        assert_eq!(ask(Duration::from_millis(300)), ask(Duration::from_hours(1)));
+        assert_eq!(std::fs::read_to_string(folder.path().join("runs")).unwrap(), "x\n");
     }
 
     /// With what it has started: the child of a shell would hold its output open, and go on.

@@ -3,8 +3,11 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use crate::mapping::secret::Fault;
+use crate::mapping::secret::{Fault, late};
 use crate::secret::Secret;
 
 /// More than any secret or `.env`: what is larger was named by mistake.
@@ -32,6 +35,54 @@ pub(in crate::mapping) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, F
         let hint = "name the file in it that holds the secret";
         return Err(Fault::new(format!("the secret's file `{}` is a folder", path.display()), hint));
     }
+    match fs::metadata(path) {
+        Ok(metadata) if is_pipe(&metadata) => super::aside(|| read_pipe(path, PIPE_LIMIT)),
+        // Whoever followed the hint of a file that others can read would break the machine.
+        Ok(metadata) if !metadata.is_file() => Err(Fault::new(
+            format!("`{}`, where a secret is looked for, is a device and no file", path.display()),
+            "name the file that holds the secret",
+        )),
+        _ => read_open(path),
+    }
+}
+
+/// So long what writes into a named pipe may take to begin, and to end.
+const PIPE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Opening a pipe waits for its other end, for ever if nobody comes; a program that hands secrets out may do it by one.
+fn read_pipe(path: &Path, limit: Duration) -> Result<Option<Vec<u8>>, Fault> {
+    let what = path.display().to_string();
+    if let Some(fault) = late::before(&what) {
+        return Err(fault);
+    }
+    let (sender, receiver) = mpsc::channel();
+    let own = path.to_owned();
+    // Nobody listens any longer when the time is over.
+    thread::spawn(move || drop(sender.send(read_open(&own))));
+    receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        let fault = Fault::new(
+            format!("`{what}` is a named pipe, and nothing came out of it within {} s", limit.as_secs_f32()),
+            "does the program run that writes the secret into it? a plain file needs none",
+        );
+        late::remember(what, &fault);
+        Err(fault)
+    })
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    metadata.file_type().is_fifo()
+}
+
+/// They lie in a place of their own, and do not wait.
+#[cfg(not(unix))]
+fn is_pipe(_: &fs::Metadata) -> bool {
+    false
+}
+
+fn read_open(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -145,4 +196,39 @@ fn folder_of(path: &Path) -> &Path {
 #[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
 pub(super) fn check_own(_: &Path) -> Result<(), Fault> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Regression: the hint was to run `chmod 600 /dev/zero`.
+    #[test]
+    fn a_device_is_no_file() {
+        let fault = read_private(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(fault.message, "`/dev/zero`, where a secret is looked for, is a device and no file");
+    }
+
+    /// Regression: a named pipe in the place of `.env`, into which nobody wrote, was waited for without an end.
+    #[test]
+    fn a_pipe_is_read_and_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let writer = {
+            let path = path.clone();
+            thread::spawn(move || fs::write(path, "s3cret").unwrap())
+        };
+        assert_eq!(read_private(&path).unwrap().unwrap(), b"s3cret");
+        writer.join().unwrap();
+        let fault = read_pipe(&path, Duration::from_millis(50)).unwrap_err();
+        assert!(
+            fault.message.ends_with("is a named pipe, and nothing came out of it within 0.05 s"),
+            "{}",
+            fault.message
+        );
+        // Nor is it waited for again, by the next of a hundred schools.
+        assert_eq!(read_pipe(&path, Duration::from_hours(1)).unwrap_err(), fault);
+    }
 }
