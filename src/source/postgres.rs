@@ -309,6 +309,8 @@ fn connect_error(error: &sqlx::Error, settings: &Connection) -> SourceError {
                 Some("28P01" | "28000") => SourceError::LoginRefused { message },
                 Some("3D000") => SourceError::DatabaseMissing { database: settings.database.clone(), message },
                 Some("42501") => SourceError::PermissionDenied { message },
+                // No connection is free, or the server is starting or stopping.
+                Some("53300" | "57P03") => SourceError::Busy { message },
                 _ => SourceError::Other { message },
             }
         }

@@ -119,6 +119,17 @@ impl StateError {
             Self::Connect { source: SourceError::PermissionDenied { .. }, .. } => {
                 "let the database's administrator run `GRANT CONNECT ON DATABASE …` for this account".into()
             }
+            // A source's own hints name its keys, which are not those of a state.
+            Self::Connect { source: SourceError::Busy { .. }, .. } => {
+                "is the server starting, or has it too few connections? each mapping that is pushed needs one: let its administrator raise `max_connections`, or push with fewer `--jobs`".into()
+            }
+            Self::Connect { source: SourceError::LoginRefused { .. }, .. } => {
+                "check the username and the password in the address of the state (`state:` or `--state`)".into()
+            }
+            Self::Connect {
+                source: SourceError::NameNotResolved { .. } | SourceError::DatabaseMissing { .. },
+                ..
+            } => "check the host and the database in the address of the state (`state:` or `--state`)".into(),
             Self::Connect { source, .. } => return source.hint(),
             Self::NotOurs { place: Place::File(_) } => {
                 "name a file of its own for the state, which is made when it does not exist; if this was the state, it is damaged: put back a copy from before, or move it out of the way".into()

@@ -5,9 +5,10 @@
 //!
 //! Times are seconds since 1970 as in the file, so that both stores hold the very same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
 use futures_util::future::BoxFuture;
@@ -19,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use super::layer::{Layer, Page};
 use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store, note_upgrade};
 use super::{Identity, Place, STATE_VERSION, StateError};
-use crate::source::{Connection, open_postgres};
+use crate::source::{Connection, SourceError, open_postgres};
 
 /// A session with the database.
 pub(super) struct Postgres {
@@ -110,10 +111,61 @@ const UNLOCK_LIMIT: Duration = Duration::from_secs(5);
 /// Every statement that is used more than once fits; a larger cache would hold nothing.
 const STATEMENTS_KEPT: usize = 16;
 
+/// Waits before a push tries again to connect. A server that restarts, or whose connections are all taken by other
+/// mappings, must not cost a school its night.
+const CONNECT_WAITS: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(750),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// So long it is tried again where nobody answers: a server has restarted by then.
+const GONE_LIMIT: Duration = Duration::from_secs(8);
+
+/// So long where the server is there, and will have a connection when another mapping is done.
+const BUSY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Servers that were waited for in vain: the next of hundreds of mappings asks once.
+static GONE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+async fn connect(settings: &Connection, place: &Place, waits: &[Duration]) -> Result<PgConnection, SourceError> {
+    let gone = || GONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let began = Instant::now();
+    let mut left = waits.iter();
+    loop {
+        let error = match open_postgres(settings, STATEMENTS_KEPT).await {
+            Ok(connection) => {
+                gone().remove(&place.to_string());
+                return Ok(connection);
+            }
+            Err(error) => error,
+        };
+        // A server that has no connection free is there.
+        let is_gone = !matches!(error, SourceError::Busy { .. });
+        if !error.is_transient() || is_gone && gone().contains(&place.to_string()) {
+            return Err(error);
+        }
+        let limit = if is_gone { GONE_LIMIT } else { BUSY_LIMIT };
+        let wait = left.next().filter(|wait| began.elapsed() + **wait < limit);
+        let Some(wait) = wait else {
+            if is_gone && !waits.is_empty() {
+                gone().insert(place.to_string());
+            }
+            return Err(error);
+        };
+        tracing::debug!(%error, wait_ms = wait.as_millis(), "the state does not answer; trying again");
+        tokio::time::sleep(*wait).await;
+    }
+}
+
 impl Postgres {
     /// Opens the schema; makes or upgrades it for a push. `None` for a look at a database without one.
     pub(super) async fn open(settings: &Connection, place: &Place, create: bool) -> Result<Option<Self>, StateError> {
-        let connection = open_postgres(settings, STATEMENTS_KEPT)
+        let waits = if create { CONNECT_WAITS.as_slice() } else { &[] };
+        let connection = connect(settings, place, waits)
             .await
             .map_err(|source| StateError::Connect { place: place.clone(), source })?;
         let mut store = Self { connection, place: place.clone(), limit: settings.timeout + GRACE };
