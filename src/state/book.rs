@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Accepted, Layer, Outcome, Page, Patch, pages};
@@ -59,6 +59,17 @@ pub struct Run {
     pub exit_code: Option<u8>,
     /// What it came to.
     pub summary: Summary,
+}
+
+/// Clocks of several machines may differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_hours(1);
+
+impl Run {
+    /// Whether it began in what is the future now: a clock was wrong then. Such a run says nothing of when something was
+    /// done, or what is done every night would rest until that day.
+    pub fn is_ahead(&self, now: Timestamp) -> bool {
+        self.started_at.duration_since(now) > SKEW
+    }
 }
 
 /// An open book.

@@ -222,7 +222,9 @@ async fn earlier(state: &mut State, period: Duration, now: Timestamp) -> Result<
     let period = SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX);
     let runs = state.runs(LOOKED_BACK).await?;
     let has_ended = |run: &&RunRecord| {
-        run.ended_at.is_some() && run.exit_code.is_some_and(|code| code != ExitCode::Interrupted.number())
+        !run.is_ahead(now)
+            && run.ended_at.is_some()
+            && run.exit_code.is_some_and(|code| code != ExitCode::Interrupted.number())
     };
     Ok(runs.iter().filter(has_ended).find(|run| now.duration_since(run.started_at) < period).map(|run| Earlier {
         started_at: run.started_at,

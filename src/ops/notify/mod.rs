@@ -247,7 +247,7 @@ impl Circle {
             }
             let Ok(Some(mut state)) = states.open(contact).await else { continue };
             let began = self.happened[index].started_at;
-            let Ok(lately) = Lately::of(&mut state, Some(began)).await else { continue };
+            let Ok(lately) = Lately::of(&mut state, Some(began), place.now).await else { continue };
             self.happened[index].gap = Gap::find(lately.good, lately.first, &contact.hold, most, began, &place.zone);
         }
     }
@@ -269,8 +269,9 @@ const LOOKED_BACK: u32 = 500;
 
 impl Lately {
     /// Without the push that began at `own`, if that was the last. The state keeps whole seconds.
-    async fn of(state: &mut State, own: Option<Timestamp>) -> Result<Self, StateError> {
-        let runs = state.runs(LOOKED_BACK).await?;
+    async fn of(state: &mut State, own: Option<Timestamp>, now: Timestamp) -> Result<Self, StateError> {
+        let mut runs = state.runs(LOOKED_BACK).await?;
+        runs.retain(|run| !run.is_ahead(now));
         let is_own = |run: &Run| own.is_some_and(|own| run.started_at.as_second() == own.as_second());
         let own = usize::from(runs.first().is_some_and(is_own));
         Ok(runs.iter().skip(own).fold(Self::default(), |found, run| Self {
@@ -633,7 +634,7 @@ async fn look_back(
         return looked(Found::Held);
     }
     let lately = match states.open(&contact).await {
-        Ok(Some(mut state)) => Lately::of(&mut state, None).await,
+        Ok(Some(mut state)) => Lately::of(&mut state, None, place.now).await,
         Ok(None) => Ok(Lately::default()),
         Err(error) => Err(error),
     };

@@ -300,8 +300,8 @@ impl School {
 
     /// Whether it has not run for too long. One that is on hold need not, and one that runs just now does.
     pub fn is_late(&self, frame: &Frame) -> bool {
-        let last = self.last.as_ref().map(|run| run.started_at);
-        let is_silent = last.is_none_or(|at| frame.now.duration_since(at) > frame.late_after);
+        let is_old = |run: &Run| frame.now.duration_since(run.started_at) > frame.late_after;
+        let is_silent = self.last.as_ref().is_none_or(|run| run.is_ahead(frame.now) || is_old(run));
         is_silent && self.hold.is_none() && self.open.is_none()
     }
 }
@@ -514,6 +514,13 @@ mod tests {
         collector.school(0).hold = Some(("2027-01-28".parse().unwrap(), "holidays".into()));
         collector.add(0, run("2026-11-01T02:00:00Z", Some(0), Summary::default()));
         assert_eq!(collector.finish().schools[0].group, Group::Fine);
+    }
+
+    /// Regression: after a run by a clock that was years ahead, a school that was not pushed any more was well until then.
+    #[test]
+    fn a_run_of_the_future_is_none_of_today() {
+        let figures = figures("UTC", &[&[run("2029-11-27T02:00:00Z", Some(0), Summary::default())]]);
+        assert_eq!(figures.schools[0].group, Group::Late);
     }
 
     #[test]
