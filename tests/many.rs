@@ -169,6 +169,51 @@ fn once_per_leaves_out_what_was_pushed() {
     assert!(none.contains("error: `--once-per` needs a state, and the mapping has none"), "{none}");
 }
 
+/// Regression: after a night with a clock years ahead, `--once-per` left the school out until those years were over.
+#[test]
+fn a_run_of_the_future_was_not_pushed_already() {
+    let context = TestContext::with_sandbox(&[]);
+    working_school(&context, "elm", "");
+    let push = ["push", "schools/elm.yaml", "--once-per", "20h"];
+    assert!(context.run(&push).contains("accepted  5 rows"));
+    let state = rusqlite::Connection::open(context.path(".local/state/sispush/state.db")).unwrap();
+    state.execute("UPDATE runs SET started_at = started_at + 900 * 86400", []).unwrap();
+    assert!(context.run(&push).contains("accepted  5 rows"));
+    assert!(context.run(&push).contains("elm: pushed already, at "));
+}
+
+/// Regression: two mappings with one name and one target shared their state: the students of the one were leavers of the
+/// other, and were deactivated when few enough for the limits.
+#[test]
+fn mappings_that_would_share_their_state_are_not_pushed() {
+    let context = TestContext::with_sandbox(&[]);
+    for name in ["elm", "oak"] {
+        working_school(&context, name, "name: college\nleavers: { action: deactivate }\n");
+    }
+    working_school(&context, "yew", "");
+    // With a state of its own, or none, it shares nothing.
+    working_school(&context, "fig", "name: college\nstate: ../fig-state.db\n");
+    working_school(&context, "ash", "name: college\nstate: none\n");
+    let said = context.run(&["push", "schools", "--jobs", "2"]);
+    let summary = said.split("5 mappings\n").nth(1).expect("a summary").split("----- stderr").next().unwrap();
+    // Both named `college`, in the order in which they ended.
+    let mut lines: Vec<&str> = summary.lines().map(str::trim).collect();
+    lines.sort_unstable();
+    assert_snapshot!(lines.join("\n"), @r"
+    0  college: 5 accepted, 0 refused, 0 rejected, 0 unchanged
+    0  college: 5 accepted, 0 refused, 0 rejected, 0 unchanged
+    0  yew: 5 accepted, 0 refused, 0 rejected, 0 unchanged
+    2  schools/elm.yaml: it has the name `college` and the target of `schools/oak.yaml`: each would take the other's patrons for leavers
+    2  schools/oak.yaml: it has the name `college` and the target of `schools/elm.yaml`: each would take the other's patrons for leavers
+    ");
+    let whole = ["ash", "fig", "yew"].map(|name| (name.to_owned(), STUDENTS));
+    assert_eq!(arrived(&context), whole.into());
+    assert!(said.contains("hint: give each a `name` of its own"), "{said}");
+    // What is named twice is one mapping.
+    let twice = context.run(&["push", "schools/yew.yaml", "schools/../schools/yew.yaml"]);
+    assert!(twice.starts_with("exit code 0\n") && !twice.contains("2 mappings"), "{twice}");
+}
+
 /// Makes the runs so far older than a second.
 fn wait_out_a_second(context: &TestContext) {
     let state = context.path(".local/state/sispush/state.db");
@@ -219,6 +264,28 @@ fn pass(mut client: TcpStream, sandbox: SocketAddr, came: &Sender<bool>) -> std:
 }
 
 const LONG: Duration = Duration::from_mins(2);
+
+/// Regression: where PostgreSQL took fewer connections than there were jobs, the schools that came first were pushed, and of
+/// the others none.
+#[test]
+fn a_fleet_waits_for_a_connection_that_is_free() {
+    let Some(server) = servers::Postgres::get("a_fleet_waits_for_a_connection_that_is_free") else { return };
+    server.create_database("few");
+    server.execute(
+        "few",
+        "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN PASSWORD 'canary-few' CONNECTION LIMIT 1;
+         GRANT CREATE ON DATABASE few TO few",
+    );
+    let context = TestContext::with_sandbox(&[]);
+    for number in 0..6 {
+        working_school(&context, &format!("school{number}"), "");
+    }
+    let state = format!("postgres://few:canary-few@127.0.0.1:{}/few", server.port());
+    let said = context.run(&["push", "schools", "--jobs", "3", "--state", &state]);
+    assert!(said.starts_with("exit code 0\n"), "{said}");
+    assert_eq!(arrived(&context).len(), 6);
+    server.execute("postgres", "DROP DATABASE few WITH (FORCE); DROP ROLE few");
+}
 
 /// Four machines share twelve schools; two of them are killed in the middle of a push.
 #[test]

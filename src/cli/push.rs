@@ -5,7 +5,9 @@ mod happened;
 mod many;
 mod note;
 mod one;
+mod twins;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -125,7 +127,8 @@ pub(super) async fn run(
     // What could not be printed does not change what was done, nor stop the next school; the first such failure is told.
     let mut unprinted = None;
     let shown = output.clone();
-    many::push(paths, &task, &pace, &shown, |pushed| {
+    let mut twins = if paths.len() > 1 { twins::find(&paths, task.state.as_ref()) } else { HashMap::new() };
+    let mut ended = |pushed: Pushed| {
         if format == FormatArg::Text
             && let Err(error) = output.pushed(&pushed, task.is_rehearsal, is_verbose && task.is_rehearsal)
         {
@@ -138,8 +141,14 @@ pub(super) async fn run(
             &pushed,
             (format == FormatArg::Json).then(|| output::pushed_object(&pushed, task.is_rehearsal)),
         ));
-    })
-    .await;
+    };
+    let (refused, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| twins.contains_key(path));
+    for path in refused {
+        if let Some(error) = twins.remove(&path) {
+            ended(one::refused(path, error));
+        }
+    }
+    many::push(paths, &task, &pace, &shown, ended).await;
     let worst = all.iter().map(|ended| ended.exit_code).max().unwrap_or(ExitCode::Complete);
     let worst = if task.interrupt.is_asked() { ExitCode::Interrupted } else { worst };
     let printed = match format {

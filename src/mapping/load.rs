@@ -1,5 +1,6 @@
 //! From a path to a [`Mapping`], and from references to secrets.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -360,7 +361,7 @@ fn is_yaml(file: &Path) -> bool {
 }
 
 /// The mappings that paths name: a file is itself, a folder its `.yaml` and `.yml` files, sorted by name, but for those
-/// that begin with `_` or `.`.
+/// that begin with `_` or `.`. What is named twice is found once.
 ///
 /// # Errors
 /// When a path cannot be read, or a folder holds no mapping.
@@ -389,6 +390,15 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, MappingError> {
         }
         inside.sort();
         found.append(&mut inside);
+    }
+    if paths.len() > 1 {
+        let mut known = HashSet::new();
+        // By its folder: a link to a mapping is another mapping, with a name of its own.
+        found.retain(|path| {
+            let folder = folder_of(path);
+            let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+            known.insert((folder.canonicalize().ok(), path.file_name().map(ToOwned::to_owned)))
+        });
     }
     Ok(found)
 }

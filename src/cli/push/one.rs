@@ -134,6 +134,15 @@ pub(in crate::cli) async fn push(path: &Path, task: &Task, output: &mut Output) 
     pushed
 }
 
+/// A push that was not begun. It goes by its file: its name is at fault.
+pub(super) fn refused(path: PathBuf, error: Error) -> Pushed {
+    let span = tracing::error_span!("push", mapping = %path.display());
+    let pushed =
+        Pushed { path, name: None, started_at: Timestamp::now(), result: Err(error), notices: BTreeMap::new() };
+    span.in_scope(|| note::mapping(&pushed));
+    pushed
+}
+
 /// A push that came to nothing, since it was given up: written into the history, if the mapping has one.
 pub(super) async fn given_up(path: &Path, task: &Task, started_at: Timestamp, error: Error) -> Pushed {
     let mut pushed =
