@@ -134,6 +134,29 @@ fn it_is_installed_changed_shown_and_removed() {
     assert_eq!(left, ["timers.target.wants"]);
 }
 
+/// Regression: another folder's `school.yaml` took the schedule of the first one over, which was pushed no more.
+#[test]
+fn a_schedule_of_another_mapping_is_not_taken_over() {
+    let context = school();
+    fs::create_dir(context.path("image")).unwrap();
+    fs::create_dir(context.path("other")).unwrap();
+    fs::copy(context.path("school.yaml"), context.path("other/school.yaml")).unwrap();
+    fs::copy(context.path(".env"), context.path("other/.env")).unwrap();
+    let me = me();
+    let install =
+        |mapping: &str| context.run(&["schedule", "systemd", mapping, "--user", &me, "--root", "image", "--install"]);
+    assert!(install("school.yaml").starts_with("exit code 0\n"));
+    let said = install("other/school.yaml");
+    assert!(said.starts_with("exit code 2\n"), "{said}");
+    assert!(said.contains("error: schedule `school` is there already, and pushes `[FOLDER]/school.yaml`"), "{said}");
+    // A folder that holds it pushes it, too.
+    let said =
+        context.run(&["schedule", "systemd", ".", "--name", "school", "--user", &me, "--root", "image", "--install"]);
+    assert!(said.starts_with("exit code 0\n"), "{said}");
+    fs::remove_file(context.path("school.yaml")).unwrap();
+    assert!(install("other/school.yaml").starts_with("exit code 2\n"), "the folder is there");
+}
+
 #[test]
 fn what_would_fail_at_night_is_refused_by_day() {
     let mut context = school();

@@ -59,8 +59,7 @@ impl MappingError {
                 "a file that begins with `_` or `.` is no mapping of its own, but a base that mappings include".into(),
             ),
             Self::EmptyFolder { .. } => Some("mappings are files that end in `.yaml` or `.yml`".into()),
-            // Of a mapping without a mistake, one thing is to be done first.
-            Self::Invalid { .. } => self.secret().and_then(|problem| problem.hint.clone()),
+            Self::Invalid { .. } => None,
         }
     }
 

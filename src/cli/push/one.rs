@@ -290,7 +290,11 @@ async fn write_failure(state: &mut State, started_at: Timestamp, error: &Error) 
 fn failure(error: &Error) -> Summary {
     Summary {
         error: Some(error.told()),
-        hint: error.hint().map(Into::into),
+        hint: match error {
+            Error::Mapping(error) => error.secret().and_then(|problem| problem.hint.clone()),
+            error => error.hint(),
+        }
+        .map(Into::into),
         host: this_host(),
         run: run_id().to_string(),
         ..Summary::default()

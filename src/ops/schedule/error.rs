@@ -44,6 +44,14 @@ pub enum ScheduleError {
         /// The file.
         path: PathBuf,
     },
+    /// A schedule of that name pushes something else.
+    #[error("schedule `{name}` is there already, and pushes `{mapping}`", mapping = mapping.display())]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What it pushes.
+        mapping: PathBuf,
+    },
     /// A marker that begins and does not end.
     #[error("the crontab has the line `{line}` without the line that belongs to it")]
     Torn {
@@ -97,6 +105,10 @@ impl ScheduleError {
             Self::Days { .. } => "write `daily`, `mon-fri`, or days such as `mon,wed,sat`".into(),
             Self::Text { .. } => "rename or move it: the quickest is a path of letters, digits, `-` and `_`".into(),
             Self::TooLong { .. } => "put the mappings into one folder, and name the folder".into(),
+            Self::NameTaken { name, .. } => {
+                format!("give this one another `--name`, or take that one away: `sispush schedule remove {name}`")
+                    .into()
+            }
             Self::Foreign { .. } => "move it away, or choose another `--name`".into(),
             Self::Torn { .. } => "mend it with `crontab -e`: remove what is left of the schedule".into(),
             Self::OtherAccount { other, account } => {

@@ -115,11 +115,35 @@ pub fn find(places: &Places, now: &Zoned) -> Vec<Installed> {
 /// # Errors
 /// What cannot be written, or what the program that keeps the schedules said.
 pub fn install(schedule: &Schedule, places: &Places, now: &Zoned) -> Result<Placed, ScheduleError> {
+    check_name(schedule, places, now)?;
     match schedule.kind {
         Kind::Systemd | Kind::SystemdUser => install_units(schedule, places, now),
         Kind::CronFile => install_file(schedule, places),
         Kind::Crontab => install_lines(schedule),
         Kind::Windows => install_task(schedule, now),
+    }
+}
+
+/// Two folders may each have a `school.yaml`: the one's schedule must not take the place of the other's, which would be
+/// pushed no more.
+fn check_name(schedule: &Schedule, places: &Places, now: &Zoned) -> Result<(), ScheduleError> {
+    let mut known = find(places, now).into_iter();
+    let Some(known) = known.find(|known| known.kind == schedule.kind && known.name == schedule.name) else {
+        return Ok(());
+    };
+    // A folder pushes the mappings that lie in it, and not those further below.
+    let is_of_both =
+        |known: &PathBuf| {
+            schedule.mappings.iter().map(Path::new).any(|wanted| {
+                wanted == known || wanted.parent() == Some(known.as_path()) || known.parent() == Some(wanted)
+            })
+        };
+    if known.mappings.iter().any(is_of_both) {
+        return Ok(());
+    }
+    match known.mappings.into_iter().find(|mapping| mapping.exists()) {
+        Some(mapping) => Err(ScheduleError::NameTaken { name: known.name, mapping }),
+        None => Ok(()),
     }
 }
 
