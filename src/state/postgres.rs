@@ -123,7 +123,7 @@ const CONNECT_WAITS: [Duration; 6] = [
 ];
 
 /// So long it is tried again where nobody answers: a server has restarted by then.
-const GONE_LIMIT: Duration = Duration::from_secs(8);
+const GONE_LIMIT: Duration = Duration::from_secs(4);
 
 /// So long where the server is there, and will have a connection when another mapping is done.
 const BUSY_LIMIT: Duration = Duration::from_mins(1);
