@@ -6,11 +6,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -220,17 +221,18 @@ fn wait_out_a_second(context: &TestContext) {
     rusqlite::Connection::open(state).unwrap().execute("UPDATE runs SET started_at = started_at - 5", []).unwrap();
 }
 
-/// What stands between the fleet and Infiniti: it tells of each upload whether it is of a machine that is to die, and holds
-/// that one for ever.
-fn gate(sandbox: SocketAddr) -> (u16, Receiver<bool>) {
+/// What stands between schools and Infiniti: it tells of each upload whether it is of the account that is held, and lets that
+/// one wait as long as `hold` is locked.
+fn gate(sandbox: SocketAddr, account: &'static str, hold: &Arc<Mutex<()>>) -> (u16, Receiver<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (came, coming) = channel();
+    let hold = Arc::clone(hold);
     std::thread::spawn(move || {
         for client in listener.incoming() {
-            let came = came.clone();
+            let (came, hold) = (came.clone(), Arc::clone(&hold));
             // What a connection says that is cut does not matter: the schools are looked at in the end.
-            std::thread::spawn(move || pass(client.unwrap(), sandbox, &came).ok());
+            std::thread::spawn(move || pass(client.unwrap(), sandbox, account, &hold, &came).ok());
         }
     });
     (port, coming)
@@ -239,11 +241,17 @@ fn gate(sandbox: SocketAddr) -> (u16, Receiver<bool>) {
 /// The account of a machine that is to die, by which the gate knows it.
 const DOOMED: &str = "doomed";
 
-fn pass(mut client: TcpStream, sandbox: SocketAddr, came: &Sender<bool>) -> std::io::Result<()> {
+fn pass(
+    mut client: TcpStream,
+    sandbox: SocketAddr,
+    account: &str,
+    hold: &Mutex<()>,
+    came: &Sender<bool>,
+) -> std::io::Result<()> {
     let mut server = TcpStream::connect(sandbox)?;
     let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
     std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
-    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{DOOMED}:{PASSWORD}"));
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{PASSWORD}"));
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = client.read(&mut buffer)?;
@@ -252,11 +260,11 @@ fn pass(mut client: TcpStream, sandbox: SocketAddr, came: &Sender<bool>) -> std:
         }
         let text = String::from_utf8_lossy(&buffer[..read]);
         if text.starts_with("POST ") {
-            let is_doomed = text.contains(&credentials);
+            let is_held = text.contains(&credentials);
             // Whoever counts may have seen enough.
-            came.send(is_doomed).ok();
-            if is_doomed {
-                std::thread::park();
+            came.send(is_held).ok();
+            if is_held {
+                drop(hold.lock());
             }
         }
         server.write_all(&buffer[..read])?;
@@ -264,6 +272,36 @@ fn pass(mut client: TcpStream, sandbox: SocketAddr, came: &Sender<bool>) -> std:
 }
 
 const LONG: Duration = Duration::from_mins(2);
+
+/// Regression: of sixty schools the summary of a push that was interrupted named twelve, as if there were no others.
+#[cfg(unix)]
+#[test]
+fn those_that_an_interrupted_push_did_not_begin_are_counted() {
+    let context = TestContext::with_sandbox(&[]);
+    let hold = Arc::new(Mutex::new(()));
+    let in_flight = hold.lock().unwrap();
+    let (port, came) = gate(context.sandbox().address(), USERNAME, &hold);
+    for name in ["elm", "oak", "yew"] {
+        working_school(&context, name, "");
+        let path = context.path(&format!("schools/{name}.yaml"));
+        let mapping = fs::read_to_string(&path).unwrap();
+        fs::write(&path, mapping.replace(&context.sandbox().url(), &format!("http://127.0.0.1:{port}"))).unwrap();
+    }
+    let mut child =
+        context.command(&["push", "schools"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(came.recv_timeout(LONG), Ok(true));
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    // It says on stderr that it waits for the batch; only then is that let go.
+    let mut said = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("interrupted; waiting for the batch in flight")));
+    drop(in_flight);
+    let output = child.wait_with_output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{printed}");
+    assert!(printed.contains("  130  2 mappings: not begun, since the push was interrupted"), "{printed}");
+    assert_eq!(arrived(&context), [("elm".to_owned(), STUDENTS)].into());
+}
 
 /// Regression: where PostgreSQL took fewer connections than there were jobs, the schools that came first were pushed, and of
 /// the others none.
@@ -298,7 +336,9 @@ fn a_fleet_pushes_every_school_once_though_machines_die() {
     for number in 0..SCHOOLS {
         working_school(&context, &format!("school{number:02}"), "");
     }
-    let (port, came) = gate(context.sandbox().address());
+    let hold = Arc::new(Mutex::new(()));
+    let _for_ever = hold.lock().unwrap();
+    let (port, came) = gate(context.sandbox().address(), DOOMED, &hold);
     for file in fs::read_dir(context.path("schools")).unwrap() {
         let path = file.unwrap().path();
         let mapping =

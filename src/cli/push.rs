@@ -142,6 +142,7 @@ pub(super) async fn run(
             (format == FormatArg::Json).then(|| output::pushed_object(&pushed, task.is_rehearsal)),
         ));
     };
+    let count = paths.len();
     let (refused, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| twins.contains_key(path));
     for path in refused {
         if let Some(error) = twins.remove(&path) {
@@ -149,10 +150,12 @@ pub(super) async fn run(
         }
     }
     many::push(paths, &task, &pace, &shown, ended).await;
+    // Those that a signal kept from being begun, or from telling how they ended.
+    let left_out = count - all.len();
     let worst = all.iter().map(|ended| ended.exit_code).max().unwrap_or(ExitCode::Complete);
     let worst = if task.interrupt.is_asked() { ExitCode::Interrupted } else { worst };
     let printed = match format {
-        FormatArg::Text if all.len() > 1 => output.summary(&all),
+        FormatArg::Text if count > 1 => output.summary(&all, left_out),
         FormatArg::Text => Ok(()),
         FormatArg::Json => {
             // In the order of the files, whichever was done first.

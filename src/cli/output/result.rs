@@ -126,7 +126,7 @@ impl Output {
     }
 
     /// One line a mapping, trouble first.
-    pub(in crate::cli) fn summary(&mut self, all: &[Ended]) -> Result<(), Error> {
+    pub(in crate::cli) fn summary(&mut self, all: &[Ended], left_out: usize) -> Result<(), Error> {
         let mut sorted: Vec<&Ended> = all.iter().collect();
         sorted.sort_by(|a, b| b.exit_code.cmp(&a.exit_code).then_with(|| a.path.cmp(&b.path)));
         let troubled = sorted.iter().take_while(|ended| ended.exit_code != ExitCode::Complete).count();
@@ -141,6 +141,13 @@ impl Output {
             }
             if let more @ 1.. = sorted.len() - listed {
                 writeln!(out, "    0  {}: done, or nothing to do", counted(more as u64, "mapping"))?;
+            }
+            if left_out > 0 {
+                writeln!(
+                    out,
+                    "  130  {}: not begun, since the push was interrupted",
+                    counted(left_out as u64, "mapping")
+                )?;
             }
             Ok(())
         };
