@@ -26,7 +26,7 @@ fn a_verbose_version_tells_what_is_built_in() {
         (r"(?m)^commit   \S+\n", ""),
         (r"(?m)^(build    )\S+-\S+, (debug|release)$", "${1}[TARGET], [PROFILE]"),
         (r"(?m)^(system   )\S.*$", "${1}[SYSTEM]"),
-        (r"(?m)^(features )(none|odbc)$", "${1}[FEATURES]"),
+        (r"(?m)^(features )((?:, )?(?:none|mail|odbc|secret-service))+$", "${1}[FEATURES]"),
         (r"csv, odbc", "csv"),
         (r"(?m)^(sqlite   )3\.\d+\.\d+$", "${1}[SQLITE]"),
         (r"(?m)^(state    version )\d+$", "${1}[NUMBER]"),

@@ -24,12 +24,23 @@ pub fn facts() -> Vec<(&'static str, String)> {
     let engines: Vec<String> = engines.map(|engine| engine.scheme().to_owned()).collect();
     facts.push(("build", format!("{ARCH}-{OS}{}, {profile}", libc())));
     facts.push(("system", system()));
-    facts.push(("features", if cfg!(feature = "odbc") { "odbc" } else { "none" }.to_owned()));
+    facts.push(("features", features()));
     facts.push(("engines", engines.join(", ")));
     facts.push(("sqlite", rusqlite::version().to_owned()));
     facts.push(("tls", "rustls with aws-lc-rs; the operating system's trust store, and `ca_file`".to_owned()));
     facts.push(("state", format!("version {STATE_VERSION}")));
     facts
+}
+
+/// Every feature of `Cargo.toml` that is compiled in.
+fn features() -> String {
+    let all = [
+        ("mail", cfg!(feature = "mail")),
+        ("odbc", cfg!(feature = "odbc")),
+        ("secret-service", cfg!(feature = "secret-service")),
+    ];
+    let built: Vec<&str> = all.iter().filter(|(_, is_built)| *is_built).map(|(name, _)| *name).collect();
+    if built.is_empty() { "none".to_owned() } else { built.join(", ") }
 }
 
 /// The C library that it was built for, as in the name of the target.
@@ -68,5 +79,11 @@ mod tests {
         let engines = facts.iter().find(|(name, _)| *name == "engines").map(|(_, value)| value.as_str());
         assert!(engines.unwrap().starts_with("mssql, postgres, mysql, sqlite, csv"));
         assert_eq!(engines.unwrap().contains("odbc"), cfg!(feature = "odbc"));
+        // Regression: a feature that came later was not told.
+        let manifest = fs::read_to_string("Cargo.toml").unwrap();
+        let section = manifest.split("[features]\n").nth(1).unwrap().split("\n[").next().unwrap();
+        let names = section.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(" = "));
+        let names: Vec<&str> = names.map(|(name, _)| name).filter(|name| *name != "default").collect();
+        assert_eq!(names.len(), 3, "a new feature must be told by `features`: {names:?}");
     }
 }
