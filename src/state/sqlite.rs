@@ -8,7 +8,6 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -81,10 +80,7 @@ const APPLICATION: i32 = 0x7369_7370;
 const LOCK_TRIES: u32 = 20;
 const LOCK_WAIT: Duration = Duration::from_millis(50);
 
-/// Held while a file is opened for a push: many mappings of one command share it.
-static OPENING: Mutex<()> = Mutex::new(());
-
-/// How long it is tried again to open a file that another process opens for the first time.
+/// How long it is tried again to open a file that another push opens for the first time.
 const OPENING_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long another run's transaction is waited for. The longest are a second or two, for a million patrons.
@@ -94,8 +90,8 @@ impl Sqlite {
     /// Opens the file; makes it if there is none.
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
         create(path)?;
-        // The first of all openings changes how the file keeps its journal, and SQLite lets nobody wait for that.
-        let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first of all openings changes how the file keeps its journal, and SQLite lets nobody wait for that. Not behind a
+        // lock of ours: a file on a disk that hangs would keep every other school waiting.
         let began = Instant::now();
         loop {
             match Self::connect(path).and_then(|mut store| store.migrate().map(|()| store)) {
