@@ -32,7 +32,15 @@ fn the_headers_are_those_of_the_page() {
         .iter()
         .map(|rule| {
             let kind = match rule.kind {
-                Kind::Text | Kind::Password => by_hand(rule.name).1.to_owned(),
+                Kind::Text
+                | Kind::Password
+                | Kind::Channel
+                | Kind::Reach
+                | Kind::Open(_)
+                | Kind::Codes(_)
+                | Kind::Group
+                | Kind::Picture
+                | Kind::PictureFile => by_hand(rule.name).1.to_owned(),
                 Kind::Boolean => "boolean".into(),
                 Kind::Email => "email".into(),
                 Kind::Year => "integer YYYY".into(),

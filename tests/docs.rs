@@ -150,6 +150,16 @@ fn value(kind: Kind) -> String {
             values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ") + " or blank"
         }
         Kind::Password => "text, never shown".into(),
+        Kind::Channel => "`email`, `phone`".into(),
+        Kind::Reach => "address or number, by `type`".into(),
+        Kind::Open(values) => values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ") + ", …",
+        Kind::Codes(values) => {
+            let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+            format!("a list, split by `;`, of {}, …", values.join(", "))
+        }
+        Kind::Group => "one of `allow`".into(),
+        Kind::Picture => "binary".into(),
+        Kind::PictureFile => "path".into(),
     }
 }
 
@@ -158,6 +168,8 @@ fn rules(rule: &HeaderRule) -> String {
         Presence::Mandatory => Some("mandatory"),
         Presence::Optional => None,
         Presence::OneOfCohort => Some("one of the two for each student"),
+        Presence::Content => Some("mandatory"),
+        Presence::OneOfContent => Some("one of the two"),
     };
     let holders = match rule.holders {
         Holders::Everybody => None,

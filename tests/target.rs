@@ -16,8 +16,7 @@ use axum::extract::{DefaultBodyLimit, Multipart};
 use axum::http::HeaderMap;
 use axum::routing::post;
 use bytes::Bytes;
-use sispush::infiniti::client::{Payload, Receipt, Target, TargetError};
-use sispush::infiniti::contract::USERS;
+use sispush::infiniti::client::{Payload, Receipt, Route, Target, TargetError};
 use sispush::infiniti::sandbox::{Fault, Options, Sandbox};
 use sispush::mapping::{Proxy, TargetSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,7 +72,7 @@ fn settings(url: &str) -> TargetSettings {
 
 async fn push(settings: &TargetSettings, payload: Arc<dyn Payload>) -> Result<Receipt, TargetError> {
     let target = Target::new(settings)?.first_wait(Duration::from_millis(1));
-    let result = target.push(&USERS, payload).await;
+    let result = target.push(Route::USERS, payload).await;
     let error = result.as_ref().err().map(|error| (chain(error), error.hint()));
     let told = format!("{target:?} {result:?} {error:?}");
     assert!(!told.contains("CANARY"), "{told}");
@@ -242,9 +241,9 @@ async fn a_server_that_stopped_is_unreachable() {
     let sandbox = sandbox("").await;
     let settings = TargetSettings { retries: 2, ..settings(&sandbox.url()) };
     let target = Target::new(&settings).unwrap().first_wait(Duration::from_millis(1));
-    target.push(&USERS, csv(3)).await.unwrap();
+    target.push(Route::USERS, csv(3)).await.unwrap();
     sandbox.stop().await;
-    let error = target.push(&USERS, csv(3)).await.unwrap_err();
+    let error = target.push(Route::USERS, csv(3)).await.unwrap_err();
     assert!(matches!(error, TargetError::Unreachable { .. }), "{error:?}");
     assert!(!error.is_unknown() && error.is_transient());
     assert!(chain(&error).starts_with("could not connect to `127.0.0.1` <- "), "{}", chain(&error));

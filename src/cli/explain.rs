@@ -150,7 +150,7 @@ fn sought(args: &ExplainArgs, mapping: &Mapping) -> Result<(String, Sought), Err
         let hint = "write the extract and the number of its row, counted from 1: `--row students:12`".into();
         return Err(Error::Usage { message: format!("`--row`: `{text}` names no row"), hint: Some(hint) });
     };
-    let names = || mapping.users.iter().map(|extract| extract.name.as_str());
+    let names = || mapping.users.extracts.iter().map(|extract| extract.name.as_str());
     let Some(extract) = names().position(|each| each.eq_ignore_ascii_case(name)) else {
         let hint = match nearest(name, names()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),

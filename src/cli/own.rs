@@ -34,7 +34,7 @@ pub(super) fn refuse(
             own.push((what, file.to_owned()));
             own.extend(folders.iter().map(|folder| (what, folder.join(file))));
         };
-        for extract in &mapping.users {
+        for extract in &mapping.users.extracts {
             extract.query_file.iter().for_each(|query| add("a query of the mapping", query));
         }
         for authority in [&mapping.source.ca_file, &mapping.target.ca_file].into_iter().flatten() {

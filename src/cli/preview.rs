@@ -97,7 +97,16 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
             (false, false) => What::Some,
         },
         stopped: args.limit.filter(|limit| patrons.rows() == *limit).map(|limit| {
-            (limit, mapping.users.iter().skip(patrons.extracts.len()).map(|extract| extract.name.clone()).collect())
+            (
+                limit,
+                mapping
+                    .users
+                    .extracts
+                    .iter()
+                    .skip(patrons.extracts.len())
+                    .map(|extract| extract.name.clone())
+                    .collect(),
+            )
         }),
         patrons,
     };

@@ -26,7 +26,7 @@ use rustls::CertificateError;
 use url::Url;
 
 use super::answer::{Answer, Doubt, Outcomes, Verdict, judge};
-use super::contract::Contract;
+use super::contract::{Contract, USERS, USERS_PATH};
 pub use super::error::TargetError;
 use crate::mapping::{Proxy, TargetSettings};
 use connect::{NameFailure, builder, causes, copy, io_source, proxy_for};
@@ -38,15 +38,39 @@ const ANSWER_MAX: usize = 256 * 1024 * 1024;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
+/// Where a feed's batches go.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'r> {
+    /// The feed's contract.
+    pub contract: &'static Contract,
+    /// The path below the school's address.
+    pub path: &'r str,
+}
+
+impl Route<'static> {
+    /// That of patron accounts.
+    pub const USERS: Self = Self { contract: &USERS, path: USERS_PATH };
+}
+
 /// One batch as the client sees it.
 pub trait Payload: Send + Sync + 'static {
     /// How many rows it holds, without the header row.
     fn rows(&self) -> usize;
 
-    /// How many bytes its CSV has: the sum of its chunks.
+    /// How many patrons they belong to.
+    fn patrons(&self) -> usize {
+        self.rows()
+    }
+
+    /// What it is, for the request.
+    fn media_type(&self) -> &'static str {
+        "text/csv"
+    }
+
+    /// How many bytes it has: the sum of its chunks.
     fn length(&self) -> u64;
 
-    /// The bytes of the CSV. Asked for once a try, and read no faster than the network takes them.
+    /// Its bytes. Asked for once a try, and read no faster than the network takes them.
     fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send>;
 }
 
@@ -105,7 +129,7 @@ impl Target {
     /// # Errors
     /// Any [`TargetError`]. After [`TargetError::is_unknown`] rows may have been accepted although none counts as such,
     /// even if a later try failed for another reason.
-    pub async fn push(&self, contract: &Contract, payload: Arc<dyn Payload>) -> Result<Receipt, TargetError> {
+    pub async fn push(&self, route: Route<'_>, payload: Arc<dyn Payload>) -> Result<Receipt, TargetError> {
         let mut waits = ExponentialBuilder::default()
             .with_min_delay(self.first_wait)
             .with_max_delay(LONGEST_WAIT)
@@ -117,7 +141,7 @@ impl Target {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let error = match Box::pin(self.attempt(contract, Arc::clone(&payload))).await {
+            let error = match Box::pin(self.attempt(route, Arc::clone(&payload))).await {
                 Ok(outcomes) => return Ok(Receipt::new(payload.rows(), outcomes, attempts)),
                 Err(error) => error,
             };
@@ -130,7 +154,7 @@ impl Target {
                 _ => wait,
             };
             tracing::warn!(
-                feed = contract.feed,
+                feed = route.contract.feed,
                 rows = payload.rows(),
                 attempt = attempts,
                 retries = self.retries,
@@ -146,9 +170,9 @@ impl Target {
     }
 
     /// One request and its answer, within the time limit.
-    async fn attempt(&self, contract: &Contract, payload: Arc<dyn Payload>) -> Result<Outcomes, TargetError> {
+    async fn attempt(&self, route: Route<'_>, payload: Arc<dyn Payload>) -> Result<Outcomes, TargetError> {
         let started = Arc::new(AtomicBool::new(false));
-        match tokio::time::timeout(self.timeout, self.exchange(contract, payload, &started)).await {
+        match tokio::time::timeout(self.timeout, self.exchange(route, payload, &started)).await {
             Ok(result) => result,
             Err(_) if started.load(Ordering::Acquire) => {
                 Err(TargetError::Unknown { doubt: Doubt::TimedOut { limit: self.timeout }, words: None, source: None })
@@ -159,18 +183,18 @@ impl Target {
 
     async fn exchange(
         &self,
-        contract: &Contract,
+        route: Route<'_>,
         payload: Arc<dyn Payload>,
         started: &Arc<AtomicBool>,
     ) -> Result<Outcomes, TargetError> {
-        let (rows, bytes) = (payload.rows(), payload.length());
+        let (rows, bytes, media_type) = (payload.rows(), payload.length(), payload.media_type());
         let part = Part::stream_with_length(body(payload, Arc::clone(started)), bytes)
-            .file_name(contract.file_name)
-            .mime_str("text/csv")
+            .file_name(route.contract.file_name)
+            .mime_str(media_type)
             .map_err(client_error)?;
         let request = self
             .client
-            .post(endpoint(&self.url, contract))
+            .post(endpoint(&self.url, route))
             .basic_auth(&self.username, Some(self.password.expose_secret()))
             .header(header::ACCEPT, "application/json")
             .multipart(Form::new().part("file", part));
@@ -205,14 +229,14 @@ impl Target {
             },
             rows,
         );
-        self.outcomes(verdict, status, contract, rows, bytes)
+        self.outcomes(verdict, status, route, rows, bytes)
     }
 
     fn outcomes(
         &self,
         verdict: Verdict,
         status: u16,
-        contract: &Contract,
+        route: Route<'_>,
         rows: usize,
         bytes: u64,
     ) -> Result<Outcomes, TargetError> {
@@ -225,7 +249,7 @@ impl Target {
                 TargetError::Redirected { host, to, login, status }
             }
             Verdict::WrongAddress => {
-                TargetError::WrongAddress { host, path: endpoint(&self.url, contract).path().to_owned(), status }
+                TargetError::WrongAddress { host, path: endpoint(&self.url, route).path().to_owned(), status }
             }
             Verdict::ProxyLogin => TargetError::ProxyLogin { host },
             Verdict::TooLarge => TargetError::TooLarge { rows, bytes },
@@ -313,9 +337,9 @@ fn with_doubt(doubtful: Option<TargetError>, last: TargetError) -> TargetError {
 }
 
 /// Where a feed goes. Only scheme, host, port and path of the mapping's address are used.
-fn endpoint(url: &Url, contract: &Contract) -> Url {
+fn endpoint(url: &Url, route: Route<'_>) -> Url {
     let mut endpoint = url.clone();
-    endpoint.set_path(&format!("{}{}", url.path().trim_end_matches('/'), contract.path));
+    endpoint.set_path(&format!("{}{}", url.path().trim_end_matches('/'), route.path));
     endpoint.set_query(None);
     endpoint.set_fragment(None);
     // Fails only for addresses that cannot have credentials anyway.

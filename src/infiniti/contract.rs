@@ -1,22 +1,69 @@
 //! The contract of Infiniti's import as data: every header with its type and its rules.
 //!
-//! Validation, the order of the CSV's headers, the reference table in `mappings/README.md` and the sandbox's checks
-//! all come from here. `tests/contract.rs` holds it against a table written by hand from the vendor's page, since one
+//! Validation, the order of the CSV's headers, the reference tables in `mappings/README.md` and the sandbox's checks
+//! all come from here. `tests/contract.rs` holds it against tables written by hand from the vendor's pages, since one
 //! source would also share one mistake.
 //!
-//! Source: the vendor's page "autoSync: patron accounts" (`POST /api/import/users`).
+//! Each feed has a file of its own; everything that works with a feed works with its contract.
+
+mod contacts;
+mod groups;
+mod images;
+mod users;
+
+pub use contacts::CONTACTS;
+pub use groups::{GROUP, GROUPS};
+pub use images::IMAGES;
+pub use users::{
+    ADMINSYSTEMID, EMAILADDRESS, ENABLED, FORMCLASS, LIBRARYBARCODE, STAFFMEMBER, USERNAME, USERS, USERS_PATH,
+};
+
+/// Every feed, in the order in which they are sent: the others hang on the accounts.
+pub static FEEDS: [&Contract; 4] = [&USERS, &CONTACTS, &IMAGES, &GROUPS];
 
 /// One feed of the import API: where it goes and which headers it has.
 #[derive(Debug)]
 pub struct Contract {
     /// The feed's key in a mapping.
     pub feed: &'static str,
-    /// The path below the school's address.
-    pub path: &'static str,
+    /// The path below the school's address; nothing where it is not known, so that the mapping must have it. `{mode}` in it is
+    /// a setting of the mapping's.
+    pub path: Option<&'static str>,
     /// The name that the uploaded part bears. Infiniti ignores it; a person who reads a proxy's log does not.
     pub file_name: &'static str,
     /// The headers in the order in which they are sent. The first is the key.
     pub headers: &'static [HeaderRule],
+    /// How many rows a key may have.
+    pub rows: Rows,
+    /// How clearly Infiniti answers.
+    pub answers: Answers,
+    /// The header of the accounts that the key is a value of; nothing for the accounts themselves. A row of no account is left
+    /// out.
+    pub account: Option<Header>,
+    /// The header that tells staff from students.
+    pub staff: Option<Header>,
+    /// The header beside the key of which no two patrons share a value.
+    pub unique: Option<Header>,
+    /// The header of which Infiniti makes a thing of its own for every new value.
+    pub classes: Option<Header>,
+}
+
+/// How many rows a key may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// One: a second one is a clash. A blank is left out of what is sent, unless the mapping says otherwise.
+    One,
+    /// Several, which are sent together: what Infiniti had is replaced by them. A blank is sent as a blank.
+    Several,
+}
+
+/// How clearly Infiniti answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// As the vendor documents it: the summary counts every row.
+    Exact,
+    /// Not documented: `success` is the word that counts, and a summary that counts must count rows or patrons.
+    Loose,
 }
 
 /// One header of a contract.
@@ -51,6 +98,20 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A password: text that is never shown.
     Password,
+    /// `email` or `phone`: what the row's [`Reach`](Self::Reach) is.
+    Channel,
+    /// An address or a number, as the row's [`Channel`](Self::Channel) says.
+    Reach,
+    /// One of these, which are known, or another one, which is told: there are more than anybody wrote down.
+    Open(&'static [&'static str]),
+    /// A list of such words, split by `;`.
+    Codes(&'static [&'static str]),
+    /// A group that the mapping allows.
+    Group,
+    /// A picture: in a row its bytes as hexadecimal text, in a patron a description of them.
+    Picture,
+    /// A picture's file: in a row its path, in a patron the description of its content.
+    PictureFile,
 }
 
 /// Whether a header must be there and filled.
@@ -62,6 +123,10 @@ pub enum Presence {
     Optional,
     /// Of the headers that say so, a student fills exactly one.
     OneOfCohort,
+    /// What a row is there for: in every mapping; a row in which it is blank says nothing and is left out.
+    Content,
+    /// The same, of which a mapping has exactly one.
+    OneOfContent,
 }
 
 /// Whose rows may hold a value.
@@ -201,8 +266,14 @@ impl Contract {
         let rule = self.rule(header);
         match rule.kind {
             Kind::Text => !matches!(rule.name, "academiclevel" | "formclass" | "presentationgrouplabel"),
-            Kind::Email | Kind::Password => true,
-            Kind::Boolean | Kind::Year | Kind::OneOf(_) => false,
+            Kind::Email | Kind::Password | Kind::Reach | Kind::Picture | Kind::PictureFile => true,
+            Kind::Boolean
+            | Kind::Year
+            | Kind::OneOf(_)
+            | Kind::Channel
+            | Kind::Open(_)
+            | Kind::Codes(_)
+            | Kind::Group => false,
         }
     }
 
@@ -217,20 +288,14 @@ impl Contract {
     }
 }
 
-/// `username`, the key of patron accounts.
-pub const USERNAME: Header = Header(0);
-/// `staffmember`, which tells staff from students.
-pub const STAFFMEMBER: Header = Header(2);
-/// `librarybarcode`, without which a patron cannot borrow.
-pub const LIBRARYBARCODE: Header = Header(10);
-/// `enabled`, which tells patrons from leavers.
-pub const ENABLED: Header = Header(1);
-/// `adminsystemid`, which stays with a person whose username changes.
-pub const ADMINSYSTEMID: Header = Header(11);
-/// `formclass`, which Infiniti creates when it does not know it.
-pub const FORMCLASS: Header = Header(14);
-/// `emailaddress`, without which a staff member cannot be written to.
-pub const EMAILADDRESS: Header = Header(7);
+impl PartialEq for Contract {
+    /// There is one of each.
+    fn eq(&self, other: &Self) -> bool {
+        self.feed == other.feed
+    }
+}
+
+impl Eq for Contract {}
 
 const fn text(name: &'static str, about: &'static str) -> HeaderRule {
     HeaderRule {
@@ -242,67 +307,6 @@ const fn text(name: &'static str, about: &'static str) -> HeaderRule {
         about,
     }
 }
-
-/// Patron accounts.
-pub static USERS: Contract = Contract {
-    feed: "users",
-    path: "/api/import/users",
-    file_name: "users.csv",
-    headers: &[
-        HeaderRule {
-            presence: Presence::Mandatory,
-            unique: Unique::IgnoringCase,
-            ..text(
-                "username",
-                "the matching key: must equal the username of an existing patron, or a new patron is made",
-            )
-        },
-        HeaderRule {
-            kind: Kind::Boolean,
-            presence: Presence::Mandatory,
-            ..text("enabled", "whether the patron is active")
-        },
-        HeaderRule {
-            kind: Kind::Boolean,
-            presence: Presence::Mandatory,
-            ..text("staffmember", "`Y` for staff, `N` for students")
-        },
-        text("givenname", "the given name"),
-        text("surname", "the surname"),
-        text("middlename", "the middle name"),
-        text("preferredname", "the preferred name, shown in circulation"),
-        HeaderRule { kind: Kind::Email, ..text("emailaddress", "the primary e-mail address; must be well-formed") },
-        HeaderRule {
-            kind: Kind::Year,
-            presence: Presence::OneOfCohort,
-            holders: Holders::Students,
-            ..text(
-                "graduationyear",
-                "the year of graduation, four digits; students have this or `academiclevel`, staff neither",
-            )
-        },
-        HeaderRule {
-            presence: Presence::OneOfCohort,
-            holders: Holders::Students,
-            ..text(
-                "academiclevel",
-                "the import ID of an academic level (Settings > Cohorts > Academic Levels); students have this or `graduationyear`",
-            )
-        },
-        HeaderRule {
-            unique: Unique::Exact,
-            ..text("librarybarcode", "the barcode of the borrower; needed to borrow; unique to the patron")
-        },
-        text("adminsystemid", "the SIS's own identifier; may equal `username` or `librarybarcode`"),
-        HeaderRule { kind: Kind::OneOf(&["M", "F"]), ..text("gender", "`M`, `F` or blank") },
-        HeaderRule { kind: Kind::Password, ..text("password", "the default password; not needed with single sign-on") },
-        text("formclass", "the form class in the current academic period; one that does not exist is created"),
-        text(
-            "presentationgrouplabel",
-            "a presentation group that exists in Infiniti (Settings > Users > Display > Presentation Groups)",
-        ),
-    ],
-};
 
 #[cfg(test)]
 mod tests {
@@ -322,6 +326,7 @@ mod tests {
             assert_eq!(USERS.rule(header).name, name);
         }
         assert_eq!(USERS.key(), USERNAME);
+        assert_eq!(GROUPS.rule(GROUP).name, "group");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::contract::{Contract, FALSE_SPELLINGS, Header, Kind, TRUE_SPELLINGS};
 /// and a photo or an essay that strays into a column must not go to the library.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// What a contact is.
+pub const CHANNELS: [&str; 2] = ["email", "phone"];
+
 /// A rule that a row broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
@@ -17,6 +20,14 @@ pub enum Rule {
     Email,
     /// Not a year of four digits.
     Year,
+    /// A phone number without a digit.
+    Number,
+    /// Not one of the groups that the mapping allows.
+    NotAllowed,
+    /// An identifier that cannot be a file's name.
+    FileName,
+    /// No picture that can be sent: why, in our own words.
+    Picture(String),
     /// Not one of the values that the header accepts.
     OneOf(&'static [&'static str]),
     /// Longer than [`VALUE_BYTES_MAX`]: so many bytes.
@@ -57,6 +68,10 @@ impl Rule {
             Self::Boolean => "boolean",
             Self::Email => "email",
             Self::Year => "year",
+            Self::Number => "number",
+            Self::NotAllowed => "not_allowed",
+            Self::FileName => "file_name",
+            Self::Picture(_) => "picture",
             Self::OneOf(_) => "one_of",
             Self::TooLong(_) => "too_long",
             Self::Lookup => "lookup",
@@ -76,6 +91,10 @@ impl Rule {
             Self::Boolean => format!("`{name}` is neither of yes and no (Y, yes, true, 1; N, no, false, 0)"),
             Self::Email => format!("`{name}` is not a well-formed address"),
             Self::Year => format!("`{name}` is not a year of four digits"),
+            Self::Number => format!("`{name}` is to be a phone number, and has no digit"),
+            Self::NotAllowed => format!("`{name}` is none of the groups that `allow` lists"),
+            Self::FileName => format!("`{name}` cannot be the name of a file"),
+            Self::Picture(fault) => format!("`{name}`: {fault}"),
             Self::OneOf(values) => {
                 let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
                 format!("`{name}` is none of {} and blank", values.join(", "))
@@ -107,7 +126,14 @@ pub fn canonical(kind: Kind, value: &str) -> Result<&str, Rule> {
         return Err(Rule::TooLong(value.len()));
     }
     match kind {
-        Kind::Text | Kind::Password => Ok(value),
+        // What is a picture, a group or an address in this row is decided with more than the value.
+        Kind::Text
+        | Kind::Password
+        | Kind::Reach
+        | Kind::Codes(_)
+        | Kind::Group
+        | Kind::Picture
+        | Kind::PictureFile => Ok(value),
         Kind::Boolean => {
             // The usual spellings first: this runs twice a row.
             match value.as_bytes() {
@@ -133,9 +159,25 @@ pub fn canonical(kind: Kind, value: &str) -> Result<&str, Rule> {
             let is_year = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits >= "1000";
             is_year.then_some(digits).ok_or(Rule::Year)
         }
+        Kind::Channel => canonical(Kind::OneOf(&CHANNELS), value),
+        Kind::Open(values) => Ok(values.iter().copied().find(|one| value.eq_ignore_ascii_case(one)).unwrap_or(value)),
         Kind::OneOf(values) => {
             values.iter().copied().find(|one| value.eq_ignore_ascii_case(one)).ok_or(Rule::OneOf(values))
         }
+    }
+}
+
+/// The spelling in which a contact is sent, by the row's channel, as [`canonical`] gave it.
+///
+/// # Errors
+/// [`Rule::Email`] and [`Rule::Number`].
+pub fn reach<'v>(channel: &str, value: &'v str) -> Result<&'v str, Rule> {
+    if channel == CHANNELS[0] {
+        canonical(Kind::Email, value)
+    } else if value.bytes().any(|byte| byte.is_ascii_digit()) {
+        canonical(Kind::Text, value)
+    } else {
+        Err(Rule::Number)
     }
 }
 

@@ -31,7 +31,7 @@ use super::keys;
 use super::load::{Folders, Part};
 use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
-use super::{Expectation, Extract, Hold, Leavers, Limits, Mode, Notify, Proxy, StateLocation, TargetSettings};
+use super::{Expectation, Extract, Feed, Hold, Leavers, Limits, Mode, Notify, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
 use crate::source::{self, Connection, Encryption, Engine};
 
@@ -41,6 +41,7 @@ pub(super) struct Checked {
     pub(super) source: Connection,
     pub(super) target: TargetSettings,
     pub(super) users: Vec<Extract>,
+    pub(super) others: Vec<Feed>,
     pub(super) mode: Mode,
     pub(super) full_every: Option<Duration>,
     pub(super) leavers: Leavers,
@@ -133,6 +134,7 @@ impl Checker<'_> {
             source: source?,
             target,
             users: users?,
+            others: Vec::new(),
             mode: mode?,
             full_every,
             leavers: leavers?,

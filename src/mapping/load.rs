@@ -12,8 +12,9 @@ use super::diagnostic::{Finding, MappingError, Place, Problem, Severity, SourceT
 use super::include::Document;
 use super::secret::{self, Commands, Fault, Origin, Reference, Secrets};
 use super::text::{self, TextError};
-use super::{Mapping, Proxy, StateLocation, TargetSettings};
+use super::{Feed, Mapping, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
+use crate::infiniti::contract::USERS;
 use crate::source::Connection;
 
 /// A part of a mapping whose secrets are looked up when somebody works with it.
@@ -158,13 +159,13 @@ impl Mapping {
             base: document.files.base.as_ref().map(|(base, _)| base.to_path_buf()),
             source: checked.source,
             target: checked.target,
-            users: checked.users,
+            users: Feed::new(&USERS, checked.users, checked.limits),
+            others: checked.others,
             mode: checked.mode,
             full_every: checked.full_every,
             leavers: checked.leavers,
             hold: checked.hold,
             state: checked.state,
-            limits: checked.limits,
             expect: checked.expect,
             notify: checked.notify,
             warnings: problems,

@@ -57,7 +57,7 @@ pub use state::{StateLocation, StateLocationError};
 pub use template::{Template, TemplateError, TemplateFailure};
 pub use transform::Transform;
 
-use crate::infiniti::contract::Header;
+use crate::infiniti::contract::{Contract, Header};
 use crate::source::Connection;
 
 /// A mapping that passed every check that needs no network.
@@ -73,8 +73,10 @@ pub struct Mapping {
     pub source: Connection,
     /// Where they are pushed.
     pub target: TargetSettings,
-    /// The extracts of the feed `users`, in the order of the file. Never empty.
-    pub users: Vec<Extract>,
+    /// The accounts. Their extracts are never empty.
+    pub users: Feed,
+    /// The other feeds, in the order in which they are sent.
+    pub others: Vec<Feed>,
     /// What a push sends.
     pub mode: Mode,
     /// In delta mode, how often everybody is sent all the same: what is edited in Infiniti by hand, a delta does not
@@ -86,8 +88,6 @@ pub struct Mapping {
     pub hold: Vec<Hold>,
     /// Where it is kept what Infiniti has accepted.
     pub state: StateLocation,
-    /// What a plan may do.
-    pub limits: Limits,
     /// What must hold of the data, in the order of the file.
     pub expect: Vec<Expectation>,
     /// Who is told what became of a push. References to secrets stay as they are ([`notify::contact`]).
@@ -99,6 +99,11 @@ pub struct Mapping {
 }
 
 impl Mapping {
+    /// All feeds, in the order in which they are sent.
+    pub fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        std::iter::once(&self.users).chain(&self.others)
+    }
+
     /// The hold that is in force on a day.
     pub fn hold_on(&self, day: jiff::civil::Date) -> Option<&Hold> {
         self.hold.iter().find(|hold| (hold.from..=hold.until).contains(&day))
@@ -139,12 +144,61 @@ pub enum Proxy {
     Url(Secret),
 }
 
+/// What goes to one place of Infiniti's import.
+#[derive(Debug)]
+pub struct Feed {
+    /// What Infiniti says of it.
+    pub contract: &'static Contract,
+    /// Its queries, in the order of the file.
+    pub extracts: Vec<Extract>,
+    /// Where it is posted to, below the school's address: with the mode in its place.
+    pub path: String,
+    /// What a plan may do.
+    pub limits: Limits,
+    /// A header whose name in the CSV is a setting, and that name.
+    pub renamed: Option<(Header, String)>,
+    /// Of [`Kind::Group`](crate::infiniti::contract::Kind::Group), the groups that may be sent, as Infiniti spells them.
+    pub allow: Vec<String>,
+    /// Of pictures, where they are and how they are sent.
+    pub images: Option<ImageSettings>,
+}
+
+impl Feed {
+    /// A feed of queries that is posted to the path of its contract.
+    pub fn new(contract: &'static Contract, extracts: Vec<Extract>, limits: Limits) -> Self {
+        let path = contract.path.unwrap_or_default().to_owned();
+        Self { contract, extracts, path, limits, renamed: None, allow: Vec::new(), images: None }
+    }
+
+    /// The name of a header as the CSV has it.
+    pub fn header_name(&self, header: Header) -> &str {
+        match &self.renamed {
+            Some((renamed, name)) if *renamed == header => name,
+            _ => self.contract.rule(header).name,
+        }
+    }
+}
+
+/// Where pictures are, and how they are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSettings {
+    /// The folder of the files: all that are in it, or those that the queries name.
+    pub folder: Option<PathBuf>,
+    /// Whether the feed's rows are the files of the folder: `adminsystemid`, which is the file's name without its ending, and
+    /// `file`. Otherwise they are those of queries.
+    pub is_listed: bool,
+    /// Whether they are brought within the size that Infiniti shows.
+    pub resize: bool,
+    /// The most bytes of one zip.
+    pub max_zip: u64,
+}
+
 /// One query of a feed, and how its columns become headers.
 #[derive(Debug)]
 pub struct Extract {
     /// Its name, for messages. Unique within the feed.
     pub name: String,
-    /// The SQL.
+    /// The SQL. Of a folder that is [listed](ImageSettings::is_listed) there is none.
     pub query: String,
     /// The file that the SQL stands in, as the mapping names it; `None` if it stands in the mapping.
     pub query_file: Option<PathBuf>,
@@ -174,6 +228,8 @@ pub struct Rule {
     pub default: Option<String>,
     /// When it is sent.
     pub send: Send,
+    /// What stands between several values in one cell, each of which makes a row of its own.
+    pub split: Option<String>,
 }
 
 /// Where a value comes from.

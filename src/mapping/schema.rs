@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key, Kind, Shape};
 use crate::infiniti::contract::{self, HeaderRule, Presence, USERS, Unique};
+use crate::infiniti::value::CHANNELS;
 
 /// The schema of a mapping file.
 pub fn json_schema() -> Value {
@@ -401,7 +402,7 @@ fn header(rule: &HeaderRule) -> Value {
     let value = match rule.kind {
         contract::Kind::Boolean => Some(json!({ "enum": [true, false, 0, 1] })),
         contract::Kind::Year => Some(json!({ "type": "integer", "minimum": 1000, "maximum": 9999 })),
-        contract::Kind::Text | contract::Kind::Email | contract::Kind::OneOf(_) | contract::Kind::Password => None,
+        _ => None,
     };
     if let Some(value) = value {
         let message =
@@ -466,8 +467,9 @@ fn literal(kind: contract::Kind, is_mandatory: bool) -> Value {
             let pattern = format!(r"^(\s*[^\s@]+@[^\s@]+\s*{blank})$");
             add_to(said("write an e-mail address: `library@example.edu`", &pattern), json!({ "type": "string" }))
         }
-        contract::Kind::Text | contract::Kind::Password if is_mandatory => add_to(text(), said(NOT_BLANK, r"\S")),
-        contract::Kind::Text | contract::Kind::Password => text(),
+        contract::Kind::Channel => literal(contract::Kind::OneOf(&CHANNELS), is_mandatory),
+        _ if is_mandatory => add_to(text(), said(NOT_BLANK, r"\S")),
+        _ => text(),
     }
 }
 
@@ -532,6 +534,8 @@ fn sentence(about: &str) -> String {
 fn header_sentence(rule: &HeaderRule) -> String {
     let presence = match rule.presence {
         Presence::Mandatory => " Mandatory.",
+        Presence::Content => " Mandatory; a row in which it is blank is left out.",
+        Presence::OneOfContent => " Exactly one of `image` and `file`; a row in which it is blank is left out.",
         Presence::OneOfCohort => " Students need exactly one of `graduationyear` and `academiclevel`.",
         Presence::Optional => "",
     };

@@ -59,7 +59,7 @@ fn look(mapping: &Mapping, stream: &RowStream, progress: &Progress) -> Vec<Extra
     while let Some(message) = stream.next() {
         match message {
             Message::Columns(columns) => {
-                let Some(extract) = mapping.users.get(found.len()) else { break };
+                let Some(extract) = mapping.users.extracts.get(found.len()) else { break };
                 found.push(ExtractColumns {
                     name: extract.name.clone(),
                     rows: 0,

@@ -129,7 +129,7 @@ pub async fn extract(
     let worker = std::thread::spawn({
         let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
         let builder = Builder::new(&USERS);
-        let builder = if wanted.digests { builder.with_digests(&mapping.users) } else { builder };
+        let builder = if wanted.digests { builder.with_digests(&mapping.users.extracts) } else { builder };
         move || make_patrons(&mapping, builder, &stream, wanted.most.unwrap_or(u64::MAX), &progress)
     });
     let failure = run_queries(session.as_mut(), mapping, &mut sink, || true).await.err();
@@ -154,7 +154,7 @@ pub(super) async fn run_queries(
     sink: &mut RowSink,
     mut goes_on: impl FnMut() -> bool + Send,
 ) -> Result<(), ExtractError> {
-    for extract in &mapping.users {
+    for extract in &mapping.users.extracts {
         tracing::debug!(extract = extract.name, "reading");
         if let Err(source) = session.extract(&extract.query, sink).await {
             return Err(ExtractError::Query { extract: extract.name.clone(), source });
@@ -194,7 +194,7 @@ fn make_patrons(
     most: u64,
     progress: &Progress,
 ) -> Result<Patrons, ExtractError> {
-    let mut extracts = mapping.users.iter();
+    let mut extracts = mapping.users.extracts.iter();
     let mut left = most;
     while let Some(message) = stream.next() {
         match message {

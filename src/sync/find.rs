@@ -100,13 +100,13 @@ fn look_through(
     ended: &mpsc::Sender<()>,
     progress: &Progress,
 ) -> Result<Search, ExtractError> {
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users);
+    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
     let mut lens = Lens::new(sought);
     let mut all_columns: Vec<Vec<Column>> = Vec::new();
     while let Some(message) = stream.next() {
         match message {
             Message::Columns(columns) => {
-                let Some(extract) = mapping.users.get(all_columns.len()) else { break };
+                let Some(extract) = mapping.users.extracts.get(all_columns.len()) else { break };
                 builder
                     .start(extract, &columns)
                     .map_err(|missing| ExtractError::MissingColumns { extract: extract.name.clone(), missing })?;
@@ -147,8 +147,8 @@ fn retrace(
     let number = usize::from(row.place.extract);
     let columns = all_columns.get(number).cloned().unwrap_or_default();
     let mut trace = Trace::default();
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users);
-    if let Some(extract) = mapping.users.get(number) {
+    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
+    if let Some(extract) = mapping.users.extracts.get(number) {
         builder
             .start(extract, &columns)
             .map_err(|missing| ExtractError::MissingColumns { extract: extract.name.clone(), missing })?;

@@ -336,7 +336,7 @@ fn left_out(create_only: HeaderSet, known: &Known, asked: Asked) -> HeaderSet {
 /// The headers that a mapping fills, and when: another signature leads to a full push.
 fn signature(mapping: &Mapping, patrons: &Patrons) -> String {
     let mut headers: BTreeMap<Header, Send> = BTreeMap::new();
-    for rule in mapping.users.iter().flat_map(|extract| &extract.rules) {
+    for rule in mapping.users.extracts.iter().flat_map(|extract| &extract.rules) {
         let send = headers.entry(rule.header).or_insert(rule.send);
         if rule.send == Send::Create {
             *send = Send::Create;

@@ -12,7 +12,7 @@ use super::expect;
 use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scope, Stage};
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
-use crate::infiniti::client::{Payload, Receipt, Target, TargetError};
+use crate::infiniti::client::{Payload, Receipt, Route, Target, TargetError};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::value::RowPlace;
 use crate::process::{run_id, this_host};
@@ -160,7 +160,7 @@ impl Run<'_> {
             if let Some(state) = self.state.as_mut().filter(|_| is_told) {
                 state.depart(departures(self.plan, &batch.content)).await?;
             }
-            let delivery = deliver(self.plan, self.target, self.progress, &batch.content, &mut halvings).await;
+            let delivery = deliver(self.target, self.progress, &batch.content, &mut halvings).await;
             self.count(batch, &delivery, report);
             let error = delivery.error;
             if let Some(state) = &mut self.state {
@@ -215,20 +215,14 @@ impl Run<'_> {
 }
 
 /// Sends a batch, in halves if it is refused as a whole.
-async fn deliver(
-    plan: &Plan,
-    target: &Target,
-    progress: &Arc<Progress>,
-    content: &Content,
-    halvings: &mut u32,
-) -> Delivery {
+async fn deliver(target: &Target, progress: &Arc<Progress>, content: &Content, halvings: &mut u32) -> Delivery {
     let mut delivery = Delivery { outcomes: vec![RowOutcome::NotSent; content.rows()], ..Delivery::default() };
     let whole = 0..content.rows();
     let mut left = vec![whole];
     while let Some(rows) = left.pop() {
         let part = if rows.len() == content.rows() { content.clone() } else { content.part(rows.clone()) };
         let counted = Arc::new(Counted { payload: part.payload(), progress: Arc::clone(progress) });
-        let result = target.push(plan.patrons.contract, counted).await;
+        let result = target.push(Route::USERS, counted).await;
         if result.as_ref().err().is_none_or(TargetError::is_unknown) {
             delivery.requests += 1;
             delivery.bytes += part.length();

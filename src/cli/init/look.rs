@@ -315,7 +315,7 @@ pub(super) async fn try_out(seen: &Seen, file: &Path, text: &str) -> Vec<Trial> 
     let Ok(mapping) = Mapping::parse(file, text) else { return Vec::new() };
     let mut sessions = Sessions { connection: seen.connection.clone(), open: None };
     let mut trials = Vec::new();
-    for extract in &mapping.users {
+    for extract in &mapping.users.extracts {
         let result = sessions.read(&extract.query, 1).await.map(|table| {
             let missing = Builder::new(&USERS).start(extract, &table.columns).err().unwrap_or_default();
             (table.columns.len(), missing)

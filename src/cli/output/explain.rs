@@ -54,7 +54,7 @@ impl Output {
 
 fn write_explained(out: &mut impl Write, explained: &Explained<'_>) -> io::Result<()> {
     let Explained { mapping, search, found, .. } = explained;
-    let Some(extract) = mapping.users.get(usize::from(found.row.place.extract)) else { return Ok(()) };
+    let Some(extract) = mapping.users.extracts.get(usize::from(found.row.place.extract)) else { return Ok(()) };
     if by_another_header(&found.row) {
         writeln!(out, "no query gives the username `{}`; a row has it as {}:", explained.asked, header_of(&found.row))?;
     }
@@ -331,7 +331,7 @@ fn header_of(row: &Match) -> String {
 }
 
 fn place_text(mapping: &Mapping, place: RowPlace) -> String {
-    let extract = mapping.users.get(usize::from(place.extract)).map_or("", |extract| extract.name.as_str());
+    let extract = mapping.users.extracts.get(usize::from(place.extract)).map_or("", |extract| extract.name.as_str());
     format!("{extract} row {}", place.row)
 }
 
@@ -399,7 +399,7 @@ fn write_absent(out: &mut impl Write, absent: &Absent<'_>) -> io::Result<()> {
 }
 
 fn match_object(mapping: &Mapping, row: &Match) -> Value {
-    let extract = mapping.users.get(usize::from(row.place.extract)).map(|extract| extract.name.as_str());
+    let extract = mapping.users.extracts.get(usize::from(row.place.extract)).map(|extract| extract.name.as_str());
     json!({
         "extract": extract,
         "row": row.place.row,
@@ -410,7 +410,7 @@ fn match_object(mapping: &Mapping, row: &Match) -> Value {
 
 fn explained_object(explained: &Explained<'_>) -> Value {
     let Explained { mapping, search, found, .. } = explained;
-    let extract = mapping.users.get(usize::from(found.row.place.extract));
+    let extract = mapping.users.extracts.get(usize::from(found.row.place.extract));
     let secret = extract.map(secret_columns).unwrap_or_default();
     let columns: Vec<Value> = found
         .columns

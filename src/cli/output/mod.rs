@@ -126,13 +126,13 @@ impl Output {
                     for warning in new(&mapping.warnings) {
                         writeln!(self.notes(), "{warning}\n").map_err(write_failed)?;
                     }
-                    let rules: usize = mapping.users.iter().map(|extract| extract.rules.len()).sum();
+                    let rules: usize = mapping.users.extracts.iter().map(|extract| extract.rules.len()).sum();
                     writeln!(
                         self.data(),
                         "{}: ok: mapping `{}`, {}, {}{}",
                         path.display(),
                         mapping.name,
-                        counted(mapping.users.len() as u64, "extract"),
+                        counted(mapping.users.extracts.len() as u64, "extract"),
                         counted(rules as u64, "rule"),
                         and_warnings(mapping.warnings.len() as u64),
                     )

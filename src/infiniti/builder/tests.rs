@@ -17,6 +17,7 @@ fn extract(name: &str, headers: &[&str], defaults: &[(&str, &str)]) -> Extract {
         transforms: Vec::new(),
         default: defaults.iter().find(|(header, _)| header == name).map(|(_, value)| (*value).to_owned()),
         send: Send::Always,
+        split: None,
     };
     let mut rules: Vec<MappingRule> = headers.iter().map(rule).collect();
     rules.sort_by_key(|rule| rule.header);

@@ -8,8 +8,7 @@ use reqwest::{Client, redirect};
 use url::Url;
 
 use super::connect::{CONNECT_TIMEOUT, Resolver, with_proxy};
-use super::{Payload, Target, TargetError};
-use crate::infiniti::contract::USERS;
+use super::{Payload, Route, Target, TargetError};
 use crate::mapping::Proxy;
 use crate::tls::{Certificate, Witness};
 
@@ -90,7 +89,7 @@ impl Target {
     /// # Errors
     /// As those of [`Target::push`].
     pub async fn post_empty(&self) -> Result<(), TargetError> {
-        self.push(&USERS, Arc::new(NoRows)).await.map(drop)
+        self.push(Route::USERS, Arc::new(NoRows)).await.map(drop)
     }
 
     fn root(&self) -> Url {

@@ -40,7 +40,7 @@ pub(crate) use page::is_for_loopback;
 use socket::{Connection, CuttableListener};
 use store::{Imported, Outcome, Store};
 
-use super::contract::USERS;
+use super::contract::USERS_PATH;
 
 /// How many requests are remembered.
 const REQUESTS_MAX: usize = 1000;
@@ -125,7 +125,7 @@ impl Sandbox {
         let router = Router::new()
             .route("/", get(page::index))
             .route("/patrons.json", get(page::patrons_json))
-            .route(USERS.path, post(import))
+            .route(USERS_PATH, post(import))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         let stop = CancellationToken::new();

@@ -263,7 +263,7 @@ fn check(header: Header, value: &str) -> Result<(), String> {
     if value.is_empty() {
         return match rule.presence {
             Presence::Mandatory => Err(format!("Field ({field}) is required.")),
-            Presence::Optional | Presence::OneOfCohort => Ok(()),
+            Presence::Optional | Presence::OneOfCohort | Presence::Content | Presence::OneOfContent => Ok(()),
         };
     }
     // The same check that rows go through: the contract stands in one place, and `tests/contract.rs` holds it.
@@ -272,7 +272,10 @@ fn check(header: Header, value: &str) -> Result<(), String> {
         Kind::Boolean => "is not a boolean",
         Kind::Email => "is not a well-formed email address",
         Kind::Year => "is not a year of four digits",
-        Kind::OneOf(_) => "is not one of the acceptable values",
+        Kind::OneOf(_) | Kind::Channel | Kind::Open(_) | Kind::Codes(_) | Kind::Group => {
+            "is not one of the acceptable values"
+        }
+        Kind::Reach | Kind::Picture | Kind::PictureFile => "cannot be used",
     });
     problem.map_or(Ok(()), |problem| Err(format!("Field ({field}) {problem}.")))
 }

@@ -10,7 +10,7 @@ use super::rule::regex_error;
 use super::section::{Field, Section};
 use crate::error::Hint;
 use crate::infiniti::contract::{Header, HeaderRule, Kind, USERS};
-use crate::infiniti::value::canonical;
+use crate::infiniti::value::{CHANNELS, canonical};
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
@@ -494,7 +494,17 @@ fn possible(rule: &Rule) -> Option<Vec<String>> {
             return match kind {
                 Kind::Boolean => Some(vec!["Y".to_owned(), "N".to_owned()]),
                 Kind::OneOf(words) => Some(words.iter().map(|word| (*word).to_owned()).collect()),
-                Kind::Text | Kind::Email | Kind::Year | Kind::Password => None,
+                Kind::Channel => Some(CHANNELS.map(str::to_owned).to_vec()),
+                Kind::Text
+                | Kind::Email
+                | Kind::Year
+                | Kind::Password
+                | Kind::Reach
+                | Kind::Open(_)
+                | Kind::Codes(_)
+                | Kind::Group
+                | Kind::Picture
+                | Kind::PictureFile => None,
             };
         }
     };

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::Checker;
 use super::section::{Field, Section};
 use crate::infiniti::contract::{Header, HeaderRule, Kind, Presence, USERS, Unique};
-use crate::infiniti::value::{VALUE_BYTES_MAX, canonical};
+use crate::infiniti::value::{CHANNELS, VALUE_BYTES_MAX, canonical};
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys;
@@ -43,7 +43,9 @@ impl Checker<'_> {
             Content::Null => {
                 let message = format!("the header `{}` has no rule", about.name);
                 let hint = match about.presence {
-                    Presence::Mandatory => "write the name of a result column after it",
+                    Presence::Mandatory | Presence::Content | Presence::OneOfContent => {
+                        "write the name of a result column after it"
+                    }
                     Presence::OneOfCohort => {
                         "write the name of a result column after it; students need `graduationyear` or `academiclevel`"
                     }
@@ -68,8 +70,15 @@ impl Checker<'_> {
         let about = USERS.rule(header);
         self.raw_text(node, about.name)?;
         let looks_like_value = match about.kind {
-            Kind::Boolean | Kind::Year | Kind::OneOf(_) => style == Style::Plain && fits(about, text).is_ok(),
-            Kind::Text | Kind::Email | Kind::Password => false,
+            Kind::Boolean | Kind::Year | Kind::OneOf(_) | Kind::Channel => style == Style::Plain && fits(about, text).is_ok(),
+            Kind::Open(words) | Kind::Codes(words) => style == Style::Plain && words.contains(&text),
+            Kind::Text
+            | Kind::Email
+            | Kind::Password
+            | Kind::Reach
+            | Kind::Group
+            | Kind::Picture
+            | Kind::PictureFile => false,
         };
         if looks_like_value {
             let message = format!("`{text}` is read as the name of a result column");
@@ -88,6 +97,7 @@ impl Checker<'_> {
             transforms: Vec::new(),
             default: None,
             send: Send::Always,
+            split: None,
         };
         Some(CheckedRule { rule, literal: Literal::Varies, place: node.span.clone() })
     }
@@ -164,7 +174,7 @@ impl Checker<'_> {
             self.warn_reference(text, &field.node.span);
             literal = Literal::Constant(constant);
         }
-        let rule = Rule { header, input, lookup, transforms, default, send: send? };
+        let rule = Rule { header, input, lookup, transforms, default, send: send?, split: None };
         let given = ["column", "template"].into_iter().find_map(|name| section.get(name));
         let place = given.map_or_else(|| key.span.clone(), |field| field.node.span.clone());
         Some(CheckedRule { rule, literal, place })
@@ -448,6 +458,16 @@ pub(super) fn fits(about: &HeaderRule, text: &str) -> Result<(), String> {
         Kind::Year => "write a year of four digits: `2032`".into(),
         Kind::OneOf(words) => format!("write `{}` or `\"\"`", words.join("`, `")),
         Kind::Email => "write an e-mail address: `library@example.edu`".into(),
-        Kind::Text | Kind::Password => format!("write a text of at most {VALUE_BYTES_MAX} bytes"),
+        Kind::Channel => format!("write `{}`", CHANNELS.join("` or `")),
+        Kind::Text
+        | Kind::Password
+        | Kind::Reach
+        | Kind::Open(_)
+        | Kind::Codes(_)
+        | Kind::Group
+        | Kind::Picture
+        | Kind::PictureFile => {
+            format!("write a text of at most {VALUE_BYTES_MAX} bytes")
+        }
     })
 }

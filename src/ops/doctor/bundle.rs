@@ -70,7 +70,7 @@ pub async fn collect(
     let mapping = shared.map(|shared| collected.names.hide(&shared.text));
     let mut queries = Vec::new();
     if let Ok(mut mapping) = Mapping::load(path) {
-        for extract in &mapping.users {
+        for extract in &mapping.users.extracts {
             queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
         }
         let known = async { if has_state { known(&mut mapping, asked).await } else { None } };

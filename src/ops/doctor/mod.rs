@@ -438,8 +438,8 @@ pub async fn examine(
         Kind::Mapping,
         started,
         Finding::Mapping {
-            extracts: mapping.users.len(),
-            rules: mapping.users.iter().map(|extract| extract.rules.len()).sum(),
+            extracts: mapping.users.extracts.len(),
+            rules: mapping.users.extracts.iter().map(|extract| extract.rules.len()).sum(),
             warnings: std::mem::take(&mut mapping.warnings),
         },
     );

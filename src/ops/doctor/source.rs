@@ -74,7 +74,7 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
     if let Some(facts) = probe::facts(connection.engine) {
         ask_facts(&connection, &mut session, &facts, report).await;
     }
-    for extract in &mapping.users {
+    for extract in &mapping.users.extracts {
         let kind = Kind::Extract(extract.name.clone());
         let started = Instant::now();
         let outcome = match again(&connection, &mut session).await {
@@ -92,7 +92,7 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
                 let is_login = matches!(failure, Failure::Source(_) | Failure::NoAnswer { .. });
                 report.failed(kind.clone(), started, failure);
                 if is_login {
-                    let rest = mapping.users.iter().skip_while(|other| other.name != extract.name).skip(1);
+                    let rest = mapping.users.extracts.iter().skip_while(|other| other.name != extract.name).skip(1);
                     return report.skipped(rest.map(|other| Kind::Extract(other.name.clone())), &kind);
                 }
             }
@@ -123,7 +123,7 @@ fn session_steps(mapping: &Mapping) -> Vec<Kind> {
         steps.push(Kind::SourceWriting);
         steps.extend(facts.now.map(|_| Kind::SourceClock));
     }
-    steps.extend(mapping.users.iter().map(|extract| Kind::Extract(extract.name.clone())));
+    steps.extend(mapping.users.extracts.iter().map(|extract| Kind::Extract(extract.name.clone())));
     steps
 }
 

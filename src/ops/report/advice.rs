@@ -22,6 +22,22 @@ pub(super) fn of_rule(code: &str) -> Option<Advice> {
         ),
         "email" => ("not a well-formed e-mail address", "correct the address in the SIS: look for spaces and two @"),
         "year" => ("not a year of four digits", "correct it in the SIS, or work the year out with `template`"),
+        "number" => (
+            "a phone number without a digit",
+            "correct it in the SIS, or let the query give NULL where it has words such as `none`",
+        ),
+        "not_allowed" => (
+            "a library group that the mapping does not allow",
+            "add it to `groups.allow` if patrons may be in it, or leave it out in the query",
+        ),
+        "file_name" => (
+            "an identifier that cannot be the name of a picture",
+            "correct it in the SIS: it holds a slash, a colon or the like",
+        ),
+        "picture" => (
+            "not a picture that Infiniti takes",
+            "see which and why with `sispush preview --feed images --rejected`; save it again as jpg or png",
+        ),
         "one_of" => ("not a value that Infiniti takes", "translate the SIS's own words with `lookup` in the mapping"),
         "too_long" => ("the value is too long", "see whether the right column is mapped; cut the value in the query"),
         "lookup" => ("the lookup has no entry for it", "add the value to the header's `lookup`, or an entry `\"*\"`"),
@@ -91,6 +107,10 @@ mod tests {
             | Rule::Boolean
             | Rule::Email
             | Rule::Year
+            | Rule::Number
+            | Rule::NotAllowed
+            | Rule::FileName
+            | Rule::Picture(_)
             | Rule::OneOf(_)
             | Rule::TooLong(_)
             | Rule::Lookup
@@ -109,6 +129,10 @@ mod tests {
             Rule::Boolean,
             Rule::Email,
             Rule::Year,
+            Rule::Number,
+            Rule::NotAllowed,
+            Rule::FileName,
+            Rule::Picture(String::new()),
             Rule::OneOf(&[]),
             Rule::TooLong(1),
             Rule::Lookup,

@@ -90,9 +90,9 @@ pub(super) fn check(
     leavers: &[Leaver],
     known_count: u64,
 ) -> Vec<Stop> {
-    let limits = &mapping.limits;
+    let limits = &mapping.users.limits;
     let mut stops = Vec::new();
-    for (extract, settings) in patrons.extracts.iter().zip(&mapping.users) {
+    for (extract, settings) in patrons.extracts.iter().zip(&mapping.users.extracts) {
         let min_rows = settings.min_rows.unwrap_or(limits.min_rows);
         if extract.rows < min_rows {
             stops.push(Stop::TooFewRows { extract: Some(extract.name.clone()), rows: extract.rows, min_rows });

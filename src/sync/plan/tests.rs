@@ -206,8 +206,8 @@ fn deactivating(days: u64) -> Mapping {
 
 /// Takes rows the way of a run: each extract's query, then the rules of the mapping.
 fn patrons(mapping: &Mapping, rows: &[Row]) -> Patrons {
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users);
-    for extract in &mapping.users {
+    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
+    for extract in &mapping.users.extracts {
         let mine = rows.iter().filter(|row| row.is_staff() == (extract.name == "staff"));
         let cells: Vec<Vec<String>> = mine
             .filter(|row| row.fate != Presence::Absent)
@@ -508,7 +508,7 @@ proptest! {
         let mut town = Town::new(deactivating(0));
         let everybody: Vec<Row> = (0..known).map(|number| Row::plain(number + 100)).collect();
         town.push(&everybody, Asked::default(), day(0));
-        town.mapping.limits = Limits {
+        town.mapping.users.limits = Limits {
             min_rows: min_rows.0,
             min_rows_in_all: min_rows.1,
             max_drop: limit(0),
