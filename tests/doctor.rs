@@ -55,7 +55,7 @@ fn a_school_that_works() {
     assert!(context.sandbox().patrons().is_empty());
     context.run(&["push", "school.yaml"]);
     let said = doctor(&context, &[]);
-    assert!(said.contains("ok        content: 300 patrons in `state.db`, version 2"), "{said}");
+    assert!(said.contains("ok        content: 300 patrons in `state.db`, version 3"), "{said}");
     assert!(said.contains("ok        outcomes: known of every patron"), "{said}");
 }
 

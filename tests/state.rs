@@ -40,6 +40,13 @@ macro_rules! suite {
                 a_departure_needs_no_look_at_what_was_accepted,
                 the_history_has_the_runs_of_all_who_are_wanted,
                 books_do_not_see_each_other,
+                each_feed_has_a_book,
+                the_history_has_one_run_of_several_feeds,
+                feeds_share_the_lock_and_the_notices,
+                a_push_of_two_feeds_may_be_cut_anywhere,
+                a_feed_is_mended_alone,
+                a_look_makes_no_book_of_a_feed,
+                version_2_is_upgraded,
                 a_thousand_books,
                 a_new_store_is_opened_by_many_at_once,
                 a_book_has_one_run_at_a_time,
@@ -95,6 +102,22 @@ impl Store for File {
         let count = connection.query_row("SELECT count(*) FROM books", [], |row| row.get::<_, u32>(0));
         count.unwrap().into()
     }
+
+    fn make_version_2(&self) {
+        self.execute(&format!("{} PRAGMA user_version = 2", books_of_version_2("UNIQUE (mapping, target)")));
+    }
+}
+
+/// Makes the table of books of an open file what it was before there were feeds.
+fn books_of_version_2(unique: &str) -> String {
+    format!(
+        "PRAGMA foreign_keys = OFF;
+         CREATE TABLE older (id INTEGER PRIMARY KEY, mapping TEXT NOT NULL, target TEXT NOT NULL, key BLOB NOT NULL,
+             revision INTEGER NOT NULL, facts TEXT NOT NULL, {unique}) STRICT;
+         INSERT INTO older SELECT id, mapping, target, key, revision, facts FROM books;
+         DROP TABLE books;
+         ALTER TABLE older RENAME TO books;"
+    )
 }
 
 struct Postgres {
@@ -145,6 +168,13 @@ impl Store for Postgres {
 
     fn books(&self) -> u64 {
         self.ask("SELECT count(*) FROM sispush.books").parse().unwrap()
+    }
+
+    fn make_version_2(&self) {
+        self.execute(
+            "ALTER TABLE sispush.books DROP COLUMN feed, ADD UNIQUE (mapping, target);
+             UPDATE sispush.version SET number = 2",
+        );
     }
 }
 
@@ -250,6 +280,11 @@ fn version_2_is_still_read() {
     check_fixture(2);
 }
 
+#[test]
+fn version_3_is_still_read() {
+    check_fixture(3);
+}
+
 fn check_fixture(version: u32) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -276,6 +311,15 @@ fn check_fixture(version: u32) {
                 if version == 1 { Run { summary: Summary::default(), ..run } } else { run }
             };
             assert_eq!(state.runs(9).await.unwrap(), [kept(20, 5), kept(10, 0)]);
+            let feeds: &[&str] = if version >= 3 { &["users", "contacts"] } else { &["users"] };
+            assert_eq!(state.feeds().await.unwrap(), feeds);
+            if version >= 3 {
+                state.turn_to("contacts").await.unwrap();
+                assert_eq!(state.key().bytes(), b"0123456789abcdef");
+                assert_eq!((state.revision(), state.facts()), (1, &suite::facts(10)));
+                let expected = ["ann student: active 10, Accepted", "bob student: active 10, Unknown"];
+                assert_eq!(known(&mut state).await, expected);
+            }
         }
         let mut state = open(&location, "patrons").await;
         let told: Vec<_> = state.notices().await.unwrap().into_iter().collect();
@@ -289,6 +333,51 @@ fn check_fixture(version: u32) {
     });
 }
 
+/// An upgrade that is cut off in its midst leaves what was there, and the next one finds it.
+#[test]
+fn half_an_upgrade_changes_nothing() {
+    let twice = "INSERT INTO books (mapping, target, key, revision, facts)
+        SELECT mapping, target, key, revision, facts FROM books";
+    let file = File::get("").unwrap();
+    wait(async {
+        let location = file.location();
+        let mut state = open(&location, "patrons").await;
+        suite::push(&mut state, &["ann"], 10).await;
+        state.close().await;
+        // Nothing that version 2 allowed stops an upgrade, so this is something else.
+        file.execute(&format!("{} PRAGMA user_version = 2; {twice}", books_of_version_2("CHECK (true)")));
+        let error = State::open(&location, &book("patrons")).await.unwrap_err();
+        assert!(matches!(error, StateError::Failed { .. }), "{error:?}");
+        assert_eq!(file.books(), 2);
+        file.execute("DELETE FROM books WHERE id > 1");
+        let mut looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        assert_eq!(looked.version().await.unwrap(), 2);
+        let mut state = open(&location, "patrons").await;
+        assert_eq!(known(&mut state).await, ["ann student: active 10, Accepted"]);
+    });
+}
+
+/// Books refer to nothing, and everything to them: an upgrade must leave it so.
+#[test]
+fn an_upgraded_file_is_as_a_new_one() {
+    let (new, upgraded) = (File::get("").unwrap(), File::get("").unwrap());
+    let schema = |file: &File| {
+        let connection = rusqlite::Connection::open(file.path()).unwrap();
+        let of_all = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
+        connection.query_row(of_all, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    wait(async {
+        for file in [&new, &upgraded] {
+            open(&file.location(), "patrons").await.close().await;
+        }
+        fs::copy(fixture(2), upgraded.path()).unwrap();
+        open(&upgraded.location(), "patrons").await.close().await;
+    });
+    assert_eq!(schema(&upgraded), schema(&new));
+    let orphan = "INSERT INTO pages VALUES (4711, 1, 0, 0, x'')";
+    assert!(rusqlite::Connection::open(upgraded.path()).unwrap().execute_batch(orphan).is_err());
+}
+
 /// Made the fixture, once. A version's fixture is never written again: it stands for the files that are out there.
 #[test]
 #[ignore = "the fixture is there"]
@@ -298,10 +387,16 @@ fn write_the_fixture() {
     wait(async {
         let target = "https://other.example/infiniti".to_owned();
         State::open(&location, &Identity { target, ..book("patrons") }).await.unwrap().unwrap().close().await;
-        open(&location, "patrons").await.close().await;
+        let mut state = open(&location, "patrons").await;
+        state.turn_to("contacts").await.unwrap();
+        state.close().await;
         file.execute("UPDATE books SET key = CAST('0123456789abcdef' AS BLOB)");
         let mut state = open(&location, "patrons").await;
         suite::push(&mut state, &["ann", "bob", "cem", "j.doe"], 10).await;
+        state.turn_to("contacts").await.unwrap();
+        suite::push(&mut state, &["ann", "bob"], 10).await;
+        state.depart(suite::unknown(&["bob"])).await.unwrap();
+        state.turn_to("users").await.unwrap();
         state.begin(&suite::run(20, None), |_| false).await.unwrap();
         state.depart(suite::unknown(&["Bob", "élan"])).await.unwrap();
         state.arrive(pages(suite::active(&["Bob", "élan"], 20, state.key()))).await.unwrap();
@@ -331,6 +426,32 @@ fn write_the_fixture() {
     let newest = fixture(STATE_VERSION);
     assert!(!Path::new(&newest).exists(), "it is written once, for a new version");
     fs::copy(file.path(), newest).unwrap();
+}
+
+#[test]
+fn half_an_upgrade_of_a_schema_changes_nothing() {
+    let Some(store) = Postgres::get("half_an_upgrade_of_a_schema_changes_nothing") else { return };
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        suite::push(&mut state, &["ann"], 10).await;
+        state.close().await;
+        store.make_version_2();
+        store.execute(
+            "ALTER TABLE sispush.books DROP CONSTRAINT books_mapping_target_key,
+                 ADD CONSTRAINT books_mapping_target_key CHECK (true);
+             INSERT INTO sispush.books (mapping, target, key, revision, facts)
+                 SELECT mapping, target, key, revision, facts FROM sispush.books",
+        );
+        let error = State::open(&location, &book("patrons")).await.unwrap_err();
+        assert!(matches!(error, StateError::Failed { .. }), "{error:?}");
+        assert_eq!(store.books(), 2);
+        store.execute("DELETE FROM sispush.books WHERE id > 1");
+        let mut looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        assert_eq!(looked.version().await.unwrap(), 2);
+        let mut state = open(&location, "patrons").await;
+        assert_eq!(known(&mut state).await, ["ann student: active 10, Accepted"]);
+    });
 }
 
 #[test]

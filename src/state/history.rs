@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::book::{Run, open_store, run};
+use super::open::open_store;
+use super::run::{Run, run};
 use super::{Identity, StateError};
 use crate::mapping::StateLocation;
 

@@ -1,7 +1,7 @@
 //! The state: what Infiniti has accepted, never what was hoped.
 //!
-//! One store, a SQLite file or a PostgreSQL database, holds a *book* for every mapping and the target it pushes to. A
-//! book has a random key, some facts, and what is known of its patrons, in *layers*: each layer is a list of patrons in
+//! One store, a SQLite file or a PostgreSQL database, holds a *book* for every mapping, the target it pushes to, and the
+//! feed. A book has a random key, some facts, and what is known of its patrons, in *layers*: each layer is a list of patrons in
 //! key order, packed into pages, and what a later layer says of a patron overrides what an earlier one says. So a
 //! transaction writes only what it changes, a million patrons are read at the speed of the disk, and both databases hold
 //! the very same bytes ([`layer`] has the format).
@@ -16,17 +16,21 @@ mod book;
 mod error;
 mod history;
 pub mod layer;
+mod open;
 mod place;
 mod postgres;
+mod run;
 mod sqlite;
 mod store;
 mod summary;
 
-pub use book::{Facts, Identity, Run, State};
+pub use book::Facts;
 pub use error::StateError;
 pub use history::{History, read as read_history};
 pub use layer::{Accepted, Entry, Moment, Outcome, Standing};
+pub use open::{Identity, State};
 pub use place::{Place, default_file};
+pub use run::Run;
 pub use store::{Owner, RUNS_KEPT_DAYS};
 pub use summary::{Expectations, Seconds, Summary};
 
@@ -36,7 +40,8 @@ pub use summary::{Expectations, Seconds, Summary};
 /// |---:|---|
 /// | 1 | the first |
 /// | 2 | notices: what each channel of notifications was told last |
+/// | 3 | a book for each feed; those before are of `users` |
 ///
 /// An older store is upgraded when it is opened for a push; a newer one is refused. Before a change, think of the old
 /// and the new program, and of the old and the new store.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;

@@ -18,7 +18,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store, note_upgrade};
+use super::store::{Change, FEEDS_SINCE, MAIN, Owner, RUNS_KEPT_S, Row, RunChange, RunRow, Store, note_upgrade};
 use super::{Identity, Place, STATE_VERSION, StateError};
 use crate::source::{Connection, SourceError, open_postgres};
 
@@ -26,6 +26,8 @@ use crate::source::{Connection, SourceError, open_postgres};
 pub(super) struct Postgres {
     connection: PgConnection,
     place: Place,
+    /// What it was when it was opened, or became then.
+    version: u32,
     /// The longest wait for one statement.
     limit: Duration,
 }
@@ -82,6 +84,12 @@ const MIGRATIONS: [&str; STATE_VERSION as usize] = [
         told text NOT NULL,
         PRIMARY KEY (book, channel)
     );
+",
+    "
+    ALTER TABLE sispush.books
+        ADD COLUMN feed text NOT NULL DEFAULT 'users',
+        DROP CONSTRAINT books_mapping_target_key,
+        ADD UNIQUE (mapping, target, feed);
 ",
 ];
 
@@ -168,7 +176,7 @@ impl Postgres {
         let connection = connect(settings, place, waits)
             .await
             .map_err(|source| StateError::Connect { place: place.clone(), source })?;
-        let mut store = Self { connection, place: place.clone(), limit: settings.timeout + GRACE };
+        let mut store = Self { connection, place: place.clone(), version: 0, limit: settings.timeout + GRACE };
         let session = format!("{SESSION} SET statement_timeout = {};", settings.timeout.as_millis());
         batch(&mut store.connection, store.limit, session).await.map_err(|error| store.failed(error))?;
         let mut version = store.version().await?;
@@ -176,7 +184,7 @@ impl Postgres {
             store.migrate().await?;
             version = Some(STATE_VERSION);
         }
-        Ok(version.map(|_| store))
+        Ok(version.map(|version| Self { version, ..store }))
     }
 
     fn failed(&self, error: sqlx::Error) -> StateError {
@@ -231,14 +239,22 @@ impl Postgres {
         batch(&mut self.connection, self.limit, end).await
     }
 
-    async fn read_book(&mut self, mapping: &str, target: &str) -> sqlx::Result<Option<Row>> {
-        let query = sqlx::query(
+    /// The feed of a book, in SQL.
+    fn feed(&self) -> &'static str {
+        if self.version < FEEDS_SINCE { "'users'" } else { "feed" }
+    }
+
+    async fn read_book(&mut self, identity: &Identity, feed: &str) -> sqlx::Result<Option<Row>> {
+        let query = sqlx::query(AssertSqlSafe(format!(
             "SELECT id, key, revision, facts, coalesce(max(layer), 0), count(DISTINCT layer),
                  coalesce(sum(patrons), 0)::bigint, coalesce(sum(length(entries)), 0)::bigint
-             FROM sispush.books LEFT JOIN sispush.pages ON book = id WHERE mapping = $1 AND target = $2 GROUP BY id",
-        )
-        .bind(mapping)
-        .bind(target);
+             FROM sispush.books LEFT JOIN sispush.pages ON book = id
+             WHERE mapping = $1 AND target = $2 AND {} = $3 GROUP BY id",
+            self.feed()
+        )))
+        .bind(&identity.mapping)
+        .bind(&identity.target)
+        .bind(feed);
         let found = within(self.limit, query.fetch_optional(&mut self.connection)).await?;
         found
             .map(|row| {
@@ -248,16 +264,17 @@ impl Postgres {
             .transpose()
     }
 
-    async fn insert_book(&mut self, mapping: &str, target: &str, key: &[u8; 16]) -> sqlx::Result<Row> {
+    async fn insert_book(&mut self, identity: &Identity, feed: &str, key: &[u8; 16]) -> sqlx::Result<Row> {
         let query = sqlx::query(
-            "INSERT INTO sispush.books (mapping, target, key, revision, facts) VALUES ($1, $2, $3, 0, '{}')
+            "INSERT INTO sispush.books (mapping, target, feed, key, revision, facts) VALUES ($1, $2, $3, $4, 0, '{}')
              ON CONFLICT DO NOTHING",
         )
-        .bind(mapping)
-        .bind(target)
+        .bind(&identity.mapping)
+        .bind(&identity.target)
+        .bind(feed)
         .bind(&key[..]);
         within(self.limit, query.execute(&mut self.connection)).await?;
-        self.read_book(mapping, target).await?.ok_or(sqlx::Error::RowNotFound)
+        self.read_book(identity, feed).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
     async fn read_owner(&mut self, book: i64) -> sqlx::Result<Option<Owner>> {
@@ -351,7 +368,7 @@ impl Postgres {
             within(limit, query.bind(book).bind(revision).bind(facts).execute(&mut *transaction)).await?;
         }
         let mut number = None;
-        if let Some((known, run)) = change.run {
+        if let Some(RunChange { book, number: known, row: run }) = change.run {
             let query = match known {
                 None => sqlx::query(
                     "INSERT INTO sispush.runs (book, started_at, ended_at, mode, plan, exit_code, report)
@@ -392,14 +409,27 @@ impl Postgres {
     }
 
     async fn read_books(&mut self) -> sqlx::Result<Vec<(i64, Identity)>> {
-        let query = sqlx::query("SELECT id, mapping, target FROM sispush.books ORDER BY mapping, target");
-        let rows = within(self.limit, query.fetch_all(&mut self.connection)).await?;
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT id, mapping, target FROM sispush.books WHERE {} = $1 ORDER BY mapping, target",
+            self.feed()
+        )));
+        let rows = within(self.limit, query.bind(MAIN).fetch_all(&mut self.connection)).await?;
         rows.iter()
             .map(|row| {
                 let (id, mapping, target) = tuple(row)?;
                 Ok((id, Identity { mapping, target }))
             })
             .collect()
+    }
+
+    async fn read_feeds(&mut self, identity: &Identity) -> sqlx::Result<Vec<String>> {
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {} FROM sispush.books WHERE mapping = $1 AND target = $2",
+            self.feed()
+        )));
+        let query = query.bind(&identity.mapping).bind(&identity.target);
+        let rows = within(self.limit, query.fetch_all(&mut self.connection)).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
     }
 
     async fn read_every_run(
@@ -443,17 +473,21 @@ impl Postgres {
 }
 
 impl Store for Postgres {
-    fn book<'a>(&'a mut self, mapping: &'a str, target: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>> {
-        Box::pin(async move { self.read_book(mapping, target).await.map_err(|error| self.failed(error)) })
+    fn book<'a>(&'a mut self, identity: &'a Identity, feed: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>> {
+        Box::pin(async move { self.read_book(identity, feed).await.map_err(|error| self.failed(error)) })
     }
 
     fn add_book<'a>(
         &'a mut self,
-        mapping: &'a str,
-        target: &'a str,
+        identity: &'a Identity,
+        feed: &'a str,
         key: &'a [u8; 16],
     ) -> BoxFuture<'a, Result<Row, StateError>> {
-        Box::pin(async move { self.insert_book(mapping, target, key).await.map_err(|error| self.failed(error)) })
+        Box::pin(async move { self.insert_book(identity, feed, key).await.map_err(|error| self.failed(error)) })
+    }
+
+    fn feeds<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Result<Vec<String>, StateError>> {
+        Box::pin(async move { self.read_feeds(identity).await.map_err(|error| self.failed(error)) })
     }
 
     fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>> {

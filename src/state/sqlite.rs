@@ -15,13 +15,15 @@ use jiff::Timestamp;
 use rusqlite::{ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params};
 
 use super::layer::{Layer, Page};
-use super::store::{Change, Owner, RUNS_KEPT_S, Row, RunRow, Store, note_upgrade};
+use super::store::{Change, FEEDS_SINCE, MAIN, Owner, RUNS_KEPT_S, Row, RunChange, RunRow, Store, note_upgrade};
 use super::{Identity, Place, STATE_VERSION, StateError};
 
 /// An open file.
 pub(super) struct Sqlite {
     connection: rusqlite::Connection,
     path: PathBuf,
+    /// What it was when it was opened, or became then.
+    version: u32,
     lock: Option<File>,
 }
 
@@ -71,6 +73,26 @@ const MIGRATIONS: [&str; STATE_VERSION as usize] = [
         PRIMARY KEY (book, channel)
     ) STRICT;
 ",
+    // What is unique in a table is there to stay, so the table is made anew. All others refer to it: SQLite counts what has
+    // lost its book and has found it again, and commits only if nothing is left.
+    "
+    PRAGMA defer_foreign_keys = ON;
+    CREATE TABLE older AS SELECT * FROM books;
+    DROP TABLE books;
+    CREATE TABLE books (
+        id INTEGER PRIMARY KEY,
+        mapping TEXT NOT NULL,
+        target TEXT NOT NULL,
+        feed TEXT NOT NULL DEFAULT 'users',
+        key BLOB NOT NULL,
+        revision INTEGER NOT NULL,
+        facts TEXT NOT NULL,
+        UNIQUE (mapping, target, feed)
+    ) STRICT;
+    INSERT INTO books (id, mapping, target, key, revision, facts)
+        SELECT id, mapping, target, key, revision, facts FROM older;
+    DROP TABLE older;
+",
 ];
 
 /// Marks the file as ours: `sisp` in ASCII.
@@ -107,16 +129,16 @@ impl Sqlite {
         if !fs::metadata(path).is_ok_and(|file| file.len() > 0) {
             return Ok(None);
         }
-        let store = Self::connect(path)?;
-        let version = store.version()?;
-        Ok((version > 0).then_some(store))
+        let mut store = Self::connect(path)?;
+        store.version = store.version()?;
+        Ok((store.version > 0).then_some(store))
     }
 
     fn connect(path: &Path) -> Result<Self, StateError> {
         let place = || Place::File(path.to_owned());
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(|error| failed(&place(), error))?;
-        let store = Self { connection, path: path.to_owned(), lock: None };
+        let store = Self { connection, path: path.to_owned(), version: 0, lock: None };
         store.connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| store.failed(error))?;
         Ok(store)
     }
@@ -152,6 +174,7 @@ impl Sqlite {
 
     fn migrate(&mut self) -> Result<(), StateError> {
         if self.version()? == STATE_VERSION {
+            self.version = STATE_VERSION;
             return self.prepare();
         }
         self.prepare()?;
@@ -166,6 +189,7 @@ impl Sqlite {
         self.connection.pragma_update(None, "user_version", STATE_VERSION).map_err(failed)?;
         self.connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
         self.connection.execute_batch("COMMIT").map_err(failed)?;
+        self.version = STATE_VERSION;
         note_upgrade(&place, from);
         Ok(())
     }
@@ -179,13 +203,22 @@ impl Sqlite {
         self.connection.execute_batch(pragmas).map_err(|error| self.failed(error))
     }
 
-    fn read_book(&self, mapping: &str, target: &str) -> rusqlite::Result<Option<Row>> {
+    /// The feed of a book, in SQL.
+    fn feed(&self) -> &'static str {
+        if self.version < FEEDS_SINCE { "'users'" } else { "feed" }
+    }
+
+    fn read_book(&self, identity: &Identity, feed: &str) -> rusqlite::Result<Option<Row>> {
         self.connection
             .query_row(
-                "SELECT id, key, revision, facts, coalesce(max(layer), 0), count(DISTINCT layer),
-                     coalesce(sum(patrons), 0), coalesce(sum(length(entries)), 0)
-                 FROM books LEFT JOIN pages ON book = id WHERE mapping = ? AND target = ? GROUP BY id",
-                [mapping, target],
+                &format!(
+                    "SELECT id, key, revision, facts, coalesce(max(layer), 0), count(DISTINCT layer),
+                         coalesce(sum(patrons), 0), coalesce(sum(length(entries)), 0)
+                     FROM books LEFT JOIN pages ON book = id
+                     WHERE mapping = ? AND target = ? AND {} = ? GROUP BY id",
+                    self.feed()
+                ),
+                [&identity.mapping, &identity.target, feed],
                 |row| {
                     Ok(Row {
                         id: row.get(0)?,
@@ -313,7 +346,7 @@ impl Sqlite {
                 .execute("UPDATE books SET revision = ?, facts = ? WHERE id = ?", params![revision, facts, book])?;
         }
         let mut number = None;
-        if let Some((known, run)) = change.run {
+        if let Some(RunChange { book, number: known, row: run }) = change.run {
             transaction.execute(
                 "INSERT OR REPLACE INTO runs (id, book, started_at, ended_at, mode, plan, exit_code, report)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -345,11 +378,20 @@ impl Sqlite {
     }
 
     fn read_books(&self) -> rusqlite::Result<Vec<(i64, Identity)>> {
-        let mut statement =
-            self.connection.prepare("SELECT id, mapping, target FROM books ORDER BY mapping, target")?;
-        let books =
-            statement.query_map([], |row| Ok((row.get(0)?, Identity { mapping: row.get(1)?, target: row.get(2)? })))?;
+        let mut statement = self.connection.prepare(&format!(
+            "SELECT id, mapping, target FROM books WHERE {} = ? ORDER BY mapping, target",
+            self.feed()
+        ))?;
+        let books = statement
+            .query_map([MAIN], |row| Ok((row.get(0)?, Identity { mapping: row.get(1)?, target: row.get(2)? })))?;
         books.collect()
+    }
+
+    fn read_feeds(&self, identity: &Identity) -> rusqlite::Result<Vec<String>> {
+        let query = format!("SELECT {} FROM books WHERE mapping = ? AND target = ?", self.feed());
+        let mut statement = self.connection.prepare(&query)?;
+        let feeds = statement.query_map([&identity.mapping, &identity.target], |row| row.get(0))?;
+        feeds.collect()
     }
 
     fn read_every_run(
@@ -392,27 +434,31 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
-    fn book<'a>(&'a mut self, mapping: &'a str, target: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>> {
-        blocking(move || self.read_book(mapping, target).map_err(|error| self.failed(error)))
+    fn book<'a>(&'a mut self, identity: &'a Identity, feed: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>> {
+        blocking(move || self.read_book(identity, feed).map_err(|error| self.failed(error)))
     }
 
     fn add_book<'a>(
         &'a mut self,
-        mapping: &'a str,
-        target: &'a str,
+        identity: &'a Identity,
+        feed: &'a str,
         key: &'a [u8; 16],
     ) -> BoxFuture<'a, Result<Row, StateError>> {
         blocking(move || {
             let add = || {
                 self.connection.execute(
-                    "INSERT INTO books (mapping, target, key, revision, facts) VALUES (?, ?, ?, 0, '{}')
+                    "INSERT INTO books (mapping, target, feed, key, revision, facts) VALUES (?, ?, ?, ?, 0, '{}')
                      ON CONFLICT DO NOTHING",
-                    params![mapping, target, key],
+                    params![identity.mapping, identity.target, feed, key],
                 )?;
-                self.read_book(mapping, target)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+                self.read_book(identity, feed)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
             };
             add().map_err(|error| self.failed(error))
         })
+    }
+
+    fn feeds<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Result<Vec<String>, StateError>> {
+        blocking(move || self.read_feeds(identity).map_err(|error| self.failed(error)))
     }
 
     fn lock<'a>(&'a mut self, book: i64, owner: &'a Owner) -> BoxFuture<'a, Result<Option<Owner>, StateError>> {

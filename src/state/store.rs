@@ -23,18 +23,27 @@ pub(super) fn note_upgrade(place: &Place, from: u32) {
     }
 }
 
+/// The feed whose book is the main one of a mapping and a target.
+pub(super) const MAIN: &str = "users";
+
+/// The version that brought books of feeds. All books of a store before are main ones, which a look must read.
+pub(super) const FEEDS_SINCE: u32 = 3;
+
 /// A database that holds books.
 pub(super) trait Store: Send {
-    /// The book of a mapping and a target, if there is one.
-    fn book<'a>(&'a mut self, mapping: &'a str, target: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>>;
+    /// The book of a mapping, a target and a feed, if there is one.
+    fn book<'a>(&'a mut self, identity: &'a Identity, feed: &'a str) -> BoxFuture<'a, Result<Option<Row>, StateError>>;
 
     /// Adds a book, unless another run added it just now; gives the one that is there.
     fn add_book<'a>(
         &'a mut self,
-        mapping: &'a str,
-        target: &'a str,
+        identity: &'a Identity,
+        feed: &'a str,
         key: &'a [u8; 16],
     ) -> BoxFuture<'a, Result<Row, StateError>>;
+
+    /// The feeds of a mapping and a target that have a book, in any order.
+    fn feeds<'a>(&'a mut self, identity: &'a Identity) -> BoxFuture<'a, Result<Vec<String>, StateError>>;
 
     /// Takes the lock of a book until the store is dropped, however that comes about; gives the owner that left it
     /// without letting go, if there was one.
@@ -65,7 +74,7 @@ pub(super) trait Store: Send {
     /// The last runs of a book, the latest first.
     fn runs(&mut self, book: i64, most: u32) -> BoxFuture<'_, Result<Vec<RunRow>, StateError>>;
 
-    /// All books, in the order of their mappings' names.
+    /// All main books, in the order of their mappings' names.
     fn books(&mut self) -> BoxFuture<'_, Result<Vec<(i64, Identity)>, StateError>>;
 
     /// Every run since a time in seconds since 1970, of these books, each with its book's id: one book after the other,
@@ -117,8 +126,17 @@ pub(super) struct Change<'a> {
     pub(super) layer: Option<(i64, Box<dyn Iterator<Item = Page> + Send + 'a>)>,
     /// The book's revision and facts.
     pub(super) book: Option<(i64, String)>,
-    /// A run: a new one without a number, or a known one with its number.
-    pub(super) run: Option<(Option<i64>, &'a RunRow)>,
+    /// A run.
+    pub(super) run: Option<RunChange<'a>>,
+}
+
+/// A run that is written down: in the main book, whichever is changed.
+pub(super) struct RunChange<'a> {
+    /// The main book.
+    pub(super) book: i64,
+    /// The number of a run that is known; nothing for a new one.
+    pub(super) number: Option<i64>,
+    pub(super) row: &'a RunRow,
 }
 
 /// A run as it is stored.

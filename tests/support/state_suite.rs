@@ -11,7 +11,7 @@ use sispush::infiniti::fingerprint::{Fingerprint, Key};
 use sispush::mapping::StateLocation;
 use sispush::state::layer::{Active, Page, Patch, Prints, StandingPatch, pages};
 use sispush::state::{
-    Accepted, Facts, Identity, Moment, Outcome, Run, Standing, State, StateError, Summary, read_history,
+    Accepted, Facts, Identity, Moment, Outcome, Run, STATE_VERSION, Standing, State, StateError, Summary, read_history,
 };
 
 /// A store under test, empty at first.
@@ -24,8 +24,10 @@ pub trait Store {
     fn set_version(&self, version: u32);
     /// Makes every insertion of a second page fail.
     fn refuse_second_pages(&self);
-    /// How many books it holds.
+    /// How many books it holds, of all feeds.
     fn books(&self) -> u64;
+    /// Makes it what version 2 would have made of it. It has books of feed `users` only.
+    fn make_version_2(&self);
 }
 
 /// Runs `work` on the runtime that the tests share.
@@ -283,6 +285,279 @@ pub fn books_do_not_see_each_other(store: &dyn Store) {
     });
 }
 
+/// Each feed has a book with a key of its own, and what is in hand of one stays when another has its turn.
+pub fn each_feed_has_a_book(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann", "bob"], 10).await;
+        state.depart(unknown(&["ann"])).await.unwrap();
+        let users = state.key();
+        state.turn_to("groups").await.unwrap();
+        assert_eq!((state.has_book(), state.revision(), state.facts()), (true, 0, &Facts::default()));
+        state.turn_to("contacts").await.unwrap();
+        push(&mut state, &["ann", "cem"], 20).await;
+        push(&mut state, &["cem"], 30).await;
+        let contacts = state.key();
+        assert_ne!(users, contacts);
+        state.depart(unknown(&["cem"])).await.unwrap();
+        state.turn_to("users").await.unwrap();
+        assert_eq!((state.key(), state.revision(), state.facts()), (users, 1, &facts(10)));
+        // The arrival takes the place of this feed's departure.
+        state.arrive(std::iter::empty()).await.unwrap();
+        let expected = ["ann student: active 10, Accepted", "bob student: active 10, Accepted"];
+        assert_eq!(known(&mut state).await, expected);
+        state.turn_to("contacts").await.unwrap();
+        assert_eq!((state.key(), state.revision(), state.facts()), (contacts, 2, &facts(30)));
+        assert_eq!(known(&mut state).await[1], "cem student: active 30, Unknown");
+        state.arrive(std::iter::empty()).await.unwrap();
+        for feed in ["zines", "images", "badges"] {
+            state.turn_to(feed).await.unwrap();
+        }
+        state.close().await;
+
+        assert_eq!(store.books(), 6);
+        let looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        for mut state in [looked, open(&location, "patrons").await] {
+            let feeds = ["users", "contacts", "images", "groups", "badges", "zines"];
+            assert_eq!(state.feeds().await.unwrap(), feeds);
+            assert_eq!(known(&mut state).await, expected);
+            state.turn_to("contacts").await.unwrap();
+            assert_eq!((state.key(), state.revision(), state.facts()), (contacts, 2, &facts(30)));
+            let expected = ["ann student: active 20, Accepted", "cem student: active 30, Accepted"];
+            assert_eq!(known(&mut state).await, expected);
+            state.turn_to("groups").await.unwrap();
+            assert_eq!(known(&mut state).await, Vec::<String>::new());
+        }
+    });
+}
+
+/// A push of several feeds is one run, of the mapping and of no feed.
+pub fn the_history_has_one_run_of_several_feeds(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        let night = |accepted, exit_code| {
+            let summary = Summary { accepted, ..Summary::default() };
+            Run { exit_code, summary, ..run(10, None) }
+        };
+        push(&mut state, &["ann"], 10).await;
+        for feed in ["contacts", "images"] {
+            state.turn_to(feed).await.unwrap();
+            state.begin(&night(1, None), |_| false).await.unwrap();
+            assert_eq!(state.runs(9).await.unwrap(), [night(1, None)]);
+            state.finish(|_| false, facts(10), &night(2, Some(0))).await.unwrap();
+            assert_eq!((state.runs(9).await.unwrap(), state.revision()), (vec![night(2, Some(0))], 1));
+        }
+        state.record(&night(3, Some(5))).await.unwrap();
+        assert_eq!(state.runs(9).await.unwrap(), [night(3, Some(5))]);
+        // The next one is another, whichever feed is in hand, and whether it sends or not.
+        state.record(&run(20, Some(4))).await.unwrap();
+        state.turn_to("contacts").await.unwrap();
+        push(&mut state, &["ann"], 30).await;
+        let expected = [run(30, Some(0)), run(20, Some(4)), night(3, Some(5))];
+        assert_eq!(state.runs(9).await.unwrap(), expected);
+        state.turn_to("users").await.unwrap();
+        assert_eq!(state.runs(9).await.unwrap(), expected);
+
+        let mut runs = Vec::new();
+        let history = read_history(&location, time(0), None, |index, run| runs.push((index, run))).await;
+        assert_eq!(history.unwrap().unwrap().books, [book("patrons")]);
+        runs.reverse();
+        assert_eq!(runs, expected.map(|run| (0, run)));
+    });
+}
+
+/// The lock and what the channels were told are the mapping's, whichever feed is in hand.
+pub fn feeds_share_the_lock_and_the_notices(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        state.notice("channel", Some("of users")).await.unwrap();
+        state.turn_to("contacts").await.unwrap();
+        assert_eq!(state.notices().await.unwrap()["channel"], "of users");
+        state.notice("channel", Some("of contacts")).await.unwrap();
+        let error = State::open(&location, &book("patrons")).await.unwrap_err();
+        assert!(error.is_held(), "{error:?}");
+        let mut looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        assert_eq!(looked.notices().await.unwrap()["channel"], "of contacts");
+        looked.turn_to("contacts").await.unwrap();
+        assert!(looked.check_lock().await.unwrap_err().is_held());
+        state.close().await;
+        looked.check_lock().await.unwrap();
+        open(&location, "patrons").await.close().await;
+    });
+}
+
+/// Wherever a push of two feeds is cut off, each book says what is known of its own feed, and the next push mends both.
+pub fn a_push_of_two_feeds_may_be_cut_anywhere(store: &dyn Store) {
+    const STEPS: usize = 4;
+
+    async fn step(state: &mut State, number: usize, second: i64) {
+        match number {
+            0 => state.begin(&run(second, None), |_| false).await,
+            1 => state.depart(unknown(&["ann"])).await,
+            2 => state.arrive(pages(active(&["ann"], second, state.key()))).await,
+            _ => state.finish(|_| false, facts(second), &run(second, Some(0))).await,
+        }
+        .unwrap();
+    }
+    wait(async {
+        let location = store.location();
+        for cut in 0..=2 * STEPS {
+            let mapping = format!("cut-{cut}");
+            let mut state = open(&location, &mapping).await;
+            for feed in ["users", "contacts"] {
+                state.turn_to(feed).await.unwrap();
+                push(&mut state, &["ann", "bob"], 10).await;
+            }
+            state.close().await;
+
+            let mut state = open(&location, &mapping).await;
+            for number in 0..cut {
+                state.turn_to(if number < STEPS { "users" } else { "contacts" }).await.unwrap();
+                step(&mut state, number % STEPS, 20).await;
+            }
+            drop(state);
+
+            let mut state = open_when_free(&location, &mapping).await;
+            for (feed, steps) in [("users", cut.min(STEPS)), ("contacts", cut.saturating_sub(STEPS))] {
+                state.turn_to(feed).await.unwrap();
+                let ann = match steps {
+                    0 | 1 => "active 10, Accepted",
+                    2 => "active 10, Unknown",
+                    _ => "active 20, Accepted",
+                };
+                let expected = [format!("ann student: {ann}"), "bob student: active 10, Accepted".to_owned()];
+                assert_eq!(known(&mut state).await, expected, "{feed} of {mapping}");
+                assert_eq!(state.revision(), if steps > 0 { 2 } else { 1 }, "{feed} of {mapping}");
+                assert_eq!(state.facts(), &facts(if steps == STEPS { 20 } else { 10 }), "{feed} of {mapping}");
+            }
+            let has_ended = cut == STEPS || cut == 2 * STEPS;
+            let cut_off = (cut > 0).then(|| run(20, has_ended.then_some(0)));
+            let expected: Vec<Run> = cut_off.into_iter().chain([run(10, Some(0))]).collect();
+            assert_eq!(state.runs(9).await.unwrap(), expected, "{mapping}");
+
+            for feed in ["users", "contacts"] {
+                state.turn_to(feed).await.unwrap();
+                push(&mut state, &["ann"], 30).await;
+                let expected = ["ann student: active 30, Accepted", "bob student: active 10, Accepted"];
+                assert_eq!(known(&mut state).await, expected, "{feed} of {mapping}");
+            }
+        }
+    });
+}
+
+/// What is mended of one feed is not touched of the others.
+pub fn a_feed_is_mended_alone(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        for feed in ["users", "contacts", "images"] {
+            state.turn_to(feed).await.unwrap();
+            push(&mut state, &["ann", "bob"], 10).await;
+        }
+        state.turn_to("contacts").await.unwrap();
+        assert_eq!(state.forget(&["ann".to_owned()]).await.unwrap(), 1);
+        state.turn_to("images").await.unwrap();
+        assert_eq!(state.rebase().await.unwrap(), 2);
+        state.pack().await.unwrap();
+        state.close().await;
+
+        let mut state = open(&location, "patrons").await;
+        let (ann, bob) = ("ann student: active 10, Accepted", "bob student: active 10, Accepted");
+        let expected = [
+            ("users", 1, facts(10), vec![ann, bob]),
+            ("contacts", 1, facts(10), vec![bob]),
+            (
+                "images",
+                2,
+                Facts { full_at: None, ..facts(10) },
+                vec!["ann student: active 10, Unknown", "bob student: active 10, Unknown"],
+            ),
+        ];
+        for (feed, revision, facts, patrons) in expected {
+            state.turn_to(feed).await.unwrap();
+            assert_eq!((state.revision(), state.facts()), (revision, &facts), "{feed}");
+            assert_eq!(known(&mut state).await, patrons, "{feed}");
+        }
+    });
+}
+
+/// A look at a feed that was never pushed finds nothing, and leaves it so.
+pub fn a_look_makes_no_book_of_a_feed(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut state = open(&location, "patrons").await;
+        push(&mut state, &["ann"], 10).await;
+        state.close().await;
+        let mut looked = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        assert!(looked.has_book());
+        looked.turn_to("contacts").await.unwrap();
+        assert_eq!((looked.has_book(), looked.revision(), looked.facts()), (false, 0, &Facts::default()));
+        assert_eq!(known(&mut looked).await, Vec::<String>::new());
+        assert_eq!(looked.forget(&["ann".to_owned()]).await.unwrap(), 0);
+        assert_eq!((looked.rebase().await.unwrap(), looked.revision()), (0, 0));
+        looked.tidy().await.unwrap();
+        looked.pack().await.unwrap();
+        let error = looked.depart(unknown(&["ann"])).await.unwrap_err();
+        assert!(matches!(error, StateError::Failed { .. }), "{error:?}");
+        assert_eq!(looked.feeds().await.unwrap(), ["users"]);
+        assert_eq!(looked.runs(9).await.unwrap(), [run(10, Some(0))]);
+        looked.turn_to("users").await.unwrap();
+        assert_eq!(known(&mut looked).await, ["ann student: active 10, Accepted"]);
+        assert_eq!(store.books(), 1);
+    });
+}
+
+/// A store from before there were feeds can be looked at, and becomes a newer one with all that it has.
+pub fn version_2_is_upgraded(store: &dyn Store) {
+    wait(async {
+        let location = store.location();
+        let mut keys = Vec::new();
+        for mapping in ["patrons", "staff"] {
+            let mut state = open(&location, mapping).await;
+            push(&mut state, &["ann", "bob"], 10).await;
+            state.notice("channel", Some(mapping)).await.unwrap();
+            keys.push(state.key());
+            state.close().await;
+        }
+        store.make_version_2();
+        let mut early = State::look(&location, &book("patrons")).await.unwrap().unwrap();
+        assert_eq!(early.version().await.unwrap(), 2);
+        assert_eq!(early.feeds().await.unwrap(), ["users"]);
+        let history = read_history(&location, time(0), None, |_, _| ()).await.unwrap().unwrap();
+        assert_eq!(history.books, [book("patrons"), book("staff")]);
+
+        let mut upgraded = Vec::new();
+        for opening in ["patrons", "staff", "loans"].map(|mapping| {
+            let location = location.clone();
+            tokio::spawn(async move { open(&location, mapping).await })
+        }) {
+            upgraded.push(opening.await.unwrap());
+        }
+        upgraded.pop();
+        for (mut state, key) in upgraded.into_iter().zip(keys) {
+            assert_eq!(state.version().await.unwrap(), STATE_VERSION);
+            assert_eq!((state.key(), state.revision(), state.facts()), (key, 1, &facts(10)));
+            let expected = ["ann student: active 10, Accepted", "bob student: active 10, Accepted"];
+            assert_eq!(known(&mut state).await, expected);
+            assert_eq!(state.runs(9).await.unwrap(), [run(10, Some(0))]);
+            assert_eq!(state.notices().await.unwrap().len(), 1);
+            push(&mut state, &["bob"], 20).await;
+            state.turn_to("contacts").await.unwrap();
+            push(&mut state, &["cem"], 20).await;
+            assert_eq!(known(&mut state).await, ["cem student: active 20, Accepted"]);
+        }
+        assert_eq!(store.books(), 5);
+        // Who looked before is told what was so then, of feeds; of patrons what is so now.
+        early.turn_to("contacts").await.unwrap();
+        assert!(!early.has_book());
+        early.turn_to("users").await.unwrap();
+        assert_eq!(known(&mut early).await[1], "bob student: active 20, Accepted");
+    });
+}
+
 /// A thousand mappings share a store.
 pub fn a_thousand_books(store: &dyn Store) {
     let location = store.location();
@@ -381,7 +656,7 @@ pub fn a_newer_version_is_refused(store: &dyn Store) {
             State::look(&location, &book("patrons")).await.unwrap_err(),
         ] {
             assert!(matches!(error, StateError::Newer { found: 4711, .. }), "{error:?}");
-            assert!(error.to_string().contains("has version 4711, and this sispush knows versions up to 2"), "{error}");
+            assert!(error.to_string().contains("has version 4711, and this sispush knows versions up to 3"), "{error}");
         }
     });
 }
