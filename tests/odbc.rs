@@ -26,12 +26,24 @@ use tds::TdsServer;
 cases!(
     sqlite,
     SqliteDriver::get,
-    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, columns, binary]
+    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, columns, binary, binary_taken]
 );
 cases!(
     freetds,
     FreeTdsDriver::get,
-    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, columns, binary, timeout, wrong_password]
+    [
+        types,
+        no_rows,
+        many_rows,
+        one_session,
+        large_cell,
+        writes_are_refused,
+        columns,
+        binary,
+        binary_taken,
+        timeout,
+        wrong_password
+    ]
 );
 
 /// The file of a driver of Debian, or a word about what is missing.
@@ -99,7 +111,7 @@ impl Server for SqliteDriver {
             Kind::LongText | Kind::Json | Kind::Xml => "text",
             Kind::Date => "date",
             Kind::DateTime => "timestamp",
-            Kind::Binary => "blob",
+            Kind::Binary | Kind::LongBinary => "blob",
             _ => return None,
         })
     }

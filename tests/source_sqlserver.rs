@@ -39,6 +39,7 @@ shared_suite!(
     query_errors,
     columns,
     binary,
+    binary_taken,
     timeout,
     wrong_password,
     missing_database,
@@ -219,6 +220,20 @@ async fn a_long_cell_comes_whole() {
     );
     let (_, rows) = read(&connection(&server), "SELECT a, b FROM t").await.unwrap();
     assert_eq!(rows, [["é".repeat(4_000_000), "7".to_owned()]]);
+}
+
+/// `image`, and binary in a `sql_variant`, as hexadecimal text where it is taken.
+#[test]
+fn old_pictures_come_whole() {
+    let server = TdsServer::start();
+    let long = "ffd800".repeat(700_000);
+    server.execute("CREATE TABLE t (id int, a image, b binary(3), c rowversion, d sql_variant)");
+    server.execute(&format!("INSERT INTO t VALUES (1, x'{long}', x'ff0001', x'00000000000007d0', x'ff')"));
+    server.execute("INSERT INTO t VALUES (2, NULL, NULL, NULL, 'text')");
+    let rows = suite::read_binary(&server, "SELECT a, b, c, d FROM t ORDER BY id").unwrap();
+    assert!(rows[0][0] == long, "{} digits", rows[0][0].len());
+    assert_eq!(rows[0][1..], ["ff0001", "00000000000007d0", "ff"]);
+    assert_eq!(rows[1], ["", "", "", "text"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,19 @@ use support::source_suite::{self as suite, Kind, Server, cases};
 cases!(
     sqlite,
     SqliteServer::get,
-    [types, no_rows, many_rows, one_session, large_cell, writes_are_refused, query_errors, columns, binary, timeout]
+    [
+        types,
+        no_rows,
+        many_rows,
+        one_session,
+        large_cell,
+        writes_are_refused,
+        query_errors,
+        columns,
+        binary,
+        binary_taken,
+        timeout
+    ]
 );
 // Cells of a file are text, so `binary` is a test of its own.
 cases!(
@@ -35,6 +47,7 @@ cases!(
         query_errors,
         columns,
         binary,
+        binary_taken,
         timeout,
         wrong_password,
         missing_database,
@@ -53,6 +66,7 @@ cases!(
         query_errors,
         columns,
         binary,
+        binary_taken,
         timeout,
         wrong_password,
         missing_database,
@@ -96,7 +110,7 @@ impl Server for SqliteServer {
             Kind::Float | Kind::Single => "real",
             Kind::Boolean => "boolean",
             Kind::Char | Kind::Varchar | Kind::Unicode | Kind::LongText | Kind::Date | Kind::Json | Kind::Xml => "text",
-            Kind::Binary => "blob",
+            Kind::Binary | Kind::LongBinary => "blob",
             _ => return None,
         })
     }
@@ -207,8 +221,12 @@ impl Server for PostgresServer {
             Kind::Uuid => "uuid",
             Kind::Json => "jsonb",
             Kind::Xml => "xml",
-            Kind::Binary => "bytea",
+            Kind::Binary | Kind::LongBinary => "bytea",
         })
+    }
+
+    fn binary_literal(&self, digits: &str) -> String {
+        format!("'\\x{digits}'")
     }
 
     fn slow_query(&self) -> String {
@@ -261,6 +279,7 @@ impl Server for MariaDbServer {
             Kind::Uuid => "uuid",
             Kind::Json => "json",
             Kind::Binary => "varbinary(20)",
+            Kind::LongBinary => "longblob",
             Kind::Money | Kind::DateTimeOffset | Kind::Xml => return None,
         })
     }
@@ -324,6 +343,34 @@ fn csv_refuses_what_sql_makes_binary_and_keeps_its_files() {
         suite::read(&server, &query).unwrap_err();
         assert!(!file.exists(), "{query}");
     }
+}
+
+#[test]
+fn csv_gives_what_sql_makes_binary_where_it_is_taken() {
+    let server = CsvServer::get("").unwrap();
+    server.execute("CREATE TABLE t (name text); INSERT INTO t VALUES ('ffd8')");
+    let rows = suite::read_binary(&server, "SELECT unhex(name) AS photo, name FROM t").unwrap();
+    assert_eq!(rows, [["ffd8", "ffd8"]]);
+}
+
+/// The other form is `\\377\\330A`, and text that a query makes of it stays as the school knows it.
+#[test]
+fn postgres_gives_hexadecimal_whatever_a_role_sets() {
+    let Some(server) = PostgresServer::get("postgres_gives_hexadecimal_whatever_a_role_sets") else { return };
+    server.execute("CREATE DATABASE escapes");
+    server.execute("ALTER DATABASE escapes SET bytea_output = 'escape'");
+    let connection = Connection::parse(&server.0.url("escapes")).unwrap();
+    let read = |query| suite::read_binary_with(&connection, query).unwrap();
+    assert_eq!(read(r"SELECT '\xffd841'::bytea AS photo"), [["ffd841"]]);
+    assert_eq!(read(r"SELECT '\x4142'::bytea::text AS login"), [["AB"]]);
+}
+
+/// Only what is no text is binary there: old functions and JSON are called so, too.
+#[test]
+fn mariadb_keeps_text_in_binary_columns() {
+    let Some(server) = MariaDbServer::get("mariadb_keeps_text_in_binary_columns") else { return };
+    let query = "SELECT CAST('0042' AS binary) AS id, x'ffd8ff' AS photo, x'' AS none, x'470049' AS zero";
+    assert_eq!(suite::read_binary(&server, query).unwrap(), [["0042", "ffd8ff", "", "470049"]]);
 }
 
 #[test]

@@ -39,6 +39,21 @@ pub(super) fn rewrite_single(out: &mut String, text: &str) {
     }
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn write_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.reserve(2 * bytes.len());
+    // Through a buffer, since a push a digit takes ten times as long.
+    let mut buffer = [0; 512];
+    for part in bytes.chunks(buffer.len() / 2) {
+        for (pair, byte) in buffer.chunks_exact_mut(2).zip(part) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xF)];
+        }
+        out.push_str(std::str::from_utf8(&buffer[..2 * part.len()]).unwrap_or_default());
+    }
+}
+
 /// `2026-02-28`.
 pub(super) fn write_date(out: &mut String, year: i32, month: u8, day: u8) {
     let _ = write!(out, "{year:04}-{month:02}-{day:02}");

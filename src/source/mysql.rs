@@ -105,7 +105,7 @@ impl MySql {
                         message: error.to_string(),
                     });
                 }
-                Err(sqlx::Error::Protocol(_)) => return Err(too_large(sink.row_number())),
+                Err(sqlx::Error::Protocol(_)) => return Err(too_large(sink)),
                 Err(error) => return Err(query_error(error, query, limit)),
             };
             for (index, shape) in shapes.iter().enumerate() {
@@ -170,7 +170,7 @@ async fn session_statements(connection: &mut MySqlConnection, timeout: Duration)
 enum Shape {
     /// It is the common one.
     Plain,
-    /// Called binary, which old functions and JSON are too: text if it reads as text.
+    /// Called binary, which old functions and JSON are too: text if it reads as text, which no picture does.
     Binary,
     Bit,
     Float,
@@ -203,6 +203,12 @@ fn write_cell(row: &MySqlRow, index: usize, shape: Shape, sink: &mut RowSink) ->
         return Ok(());
     }
     let bytes = <&[u8] as Decode<'_, Driver>>::decode(value).map_err(|error| other(sqlx::Error::Decode(error)))?;
+    let is_text = |text: &&str| shape != Shape::Binary || !text.contains('\0');
+    let text = std::str::from_utf8(bytes).ok().filter(is_text);
+    if shape == Shape::Binary && text.is_none() && sink.takes_binary() {
+        sink.binary(bytes);
+        return Ok(());
+    }
     let out = sink.text();
     if shape == Shape::Bit {
         let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -214,10 +220,7 @@ fn write_cell(row: &MySqlRow, index: usize, shape: Shape, sink: &mut RowSink) ->
         }
         return Ok(());
     }
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) if shape != Shape::Binary || !text.contains('\0') => text,
-        _ => return Err(not_text(row, index, shape, row_number)),
-    };
+    let Some(text) = text else { return Err(not_text(row, index, shape, row_number)) };
     match shape {
         // MySQL's zero dates are its own way to say that there is none.
         Shape::Date | Shape::DateTime if text.starts_with("0000-00-00") => {}
@@ -237,10 +240,16 @@ fn write_cell(row: &MySqlRow, index: usize, shape: Shape, sink: &mut RowSink) ->
 }
 
 /// The driver loses its way in a row of 16 MiB and more, which the protocol sends in pieces.
-fn too_large(row: u64) -> SourceError {
+fn too_large(sink: &RowSink) -> SourceError {
+    // A picture that is cut is none.
+    let hint = if sink.takes_binary() {
+        "leave such rows out in the query: `WHERE OCTET_LENGTH(column) < 16000000`"
+    } else {
+        "leave the large column out of the query, or cut it: `LEFT(column, 1000)`"
+    };
     SourceError::Unsupported {
-        what: format!("row {row} cannot be read: it holds a cell of 16 MB or more"),
-        hint: Some("leave the large column out of the query, or cut it: `LEFT(column, 1000)`".into()),
+        what: format!("row {} cannot be read: it holds a cell of 16 MB or more", sink.row_number()),
+        hint: Some(hint.into()),
     }
 }
 

@@ -69,7 +69,7 @@ impl Odbc {
             result => result?,
         }
         let Some(mut cursor) = statement.execute(query, ())? else { return Err(SourceError::NoColumns.into()) };
-        let shapes = describe(&mut cursor)?;
+        let shapes = describe(&mut cursor, sink.takes_binary())?;
         let columns: Vec<Column> = shapes.iter().map(|shape| shape.column.clone()).collect();
         check_columns(&columns)?;
         sink.columns(columns)?;
@@ -119,7 +119,7 @@ impl Drop for Odbc {
 }
 
 /// The columns of a result.
-fn describe(cursor: &mut CursorImpl<StatementRef<'_>>) -> Result<Vec<Shape>, Failure> {
+fn describe(cursor: &mut CursorImpl<StatementRef<'_>>, takes_binary: bool) -> Result<Vec<Shape>, Failure> {
     let count = u16::try_from(cursor.num_result_cols()?).unwrap_or_default();
     let mut shapes = Vec::with_capacity(usize::from(count));
     for number in 1..=count {
@@ -127,7 +127,7 @@ fn describe(cursor: &mut CursorImpl<StatementRef<'_>>) -> Result<Vec<Shape>, Fai
         cursor.describe_col(number, &mut description)?;
         // Not the name that stands there, too: SQLite's driver cuts it.
         let shape = Shape::new(cursor.col_name(number)?, &description.data_type);
-        if shape.kind == Kind::Binary {
+        if shape.kind == Kind::Binary && !takes_binary {
             return Err(SourceError::Binary { column: shape.column.name, type_name: shape.column.type_name }.into());
         }
         shapes.push(shape);
@@ -182,15 +182,24 @@ impl Reader<'_> {
 
     /// Cell by cell, whatever its length.
     fn read_cells<C: Cursor>(&mut self, mut cursor: C) -> Result<C, Failure> {
-        let mut cell = Vec::new();
+        let (mut cell, mut bytes) = (Vec::new(), Vec::new());
         let mut rows = 0_usize;
         while let Some(mut row) = cursor.next_row()? {
             for (index, number) in (0..self.shapes.len()).zip(1..) {
-                let is_filled = row.get_wide_text(number, &mut cell)?;
-                self.cell(index, is_filled.then_some(cell.as_slice()))?;
                 // One cell of 20 MB must not pin 20 MB for the rest of the run.
-                cell.clear();
-                cell.shrink_to(64 * 1024);
+                if self.shapes[index].kind == Kind::Binary {
+                    if row.get_binary(number, &mut bytes)? {
+                        self.sink.binary(&bytes);
+                    }
+                    self.sink.end_cell();
+                    bytes.clear();
+                    bytes.shrink_to(128 * 1024);
+                } else {
+                    let is_filled = row.get_wide_text(number, &mut cell)?;
+                    self.cell(index, is_filled.then_some(cell.as_slice()))?;
+                    cell.clear();
+                    cell.shrink_to(64 * 1024);
+                }
             }
             self.sink.end_row()?;
             rows += 1;

@@ -59,13 +59,20 @@ impl Postgres {
         let mut shapes = Vec::with_capacity(columns.len());
         for column in &columns {
             shapes.push(Shape::of(&column.type_name));
-            if column.type_name == "BYTEA" {
+            if column.type_name == "BYTEA" && !sink.takes_binary() {
                 return Err(SourceError::Binary { column: column.name.clone(), type_name: "bytea".into() });
             }
         }
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         if sink.columns(columns).is_err() {
             return Ok(());
+        }
+        if shapes.contains(&Shape::Binary) {
+            // Only now, since it changes what a cast to text gives.
+            sqlx::raw_sql("SET LOCAL bytea_output = 'hex'")
+                .execute(&mut self.connection)
+                .await
+                .map_err(|error| query_error(error, query, self.timeout, 0))?;
         }
         // The line breaks keep a comment in the query's last line from swallowing the bracket.
         let before = "COPY (\n";
@@ -177,6 +184,8 @@ enum Shape {
     Timestamp,
     /// `10:00:00+02`.
     TimeWithZone,
+    /// `\xffd8`.
+    Binary,
 }
 
 impl Shape {
@@ -188,6 +197,7 @@ impl Shape {
             "MONEY" => Self::Money,
             "TIMESTAMP" | "TIMESTAMPTZ" => Self::Timestamp,
             "TIMETZ" => Self::TimeWithZone,
+            "BYTEA" => Self::Binary,
             _ => Self::Plain,
         }
     }
@@ -270,6 +280,8 @@ impl Decoder {
                 out.push_str(text);
                 full_offset(out, start);
             }
+            // Hexadecimal already, in lower case; the backslash is escaped.
+            Shape::Binary => out.push_str(text.strip_prefix("\\\\x").unwrap_or(text)),
         }
         sink.end_cell();
     }

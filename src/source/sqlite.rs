@@ -129,6 +129,7 @@ fn write_value(value: ValueRef<'_>, is_boolean: bool, sink: &mut RowSink, column
                 });
             }
         },
+        ValueRef::Blob(bytes) if sink.takes_binary() => sink.binary(bytes),
         ValueRef::Blob(_) => {
             return Err(SourceError::Binary { column: column.to_owned(), type_name: "BLOB".into() });
         }

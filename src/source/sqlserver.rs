@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
-use tiberius::{Client, QueryItem};
+use tiberius::{Client, ColumnData, QueryItem};
 use tokio::net::TcpStream;
 use tokio_util::compat::Compat;
 
@@ -221,7 +221,7 @@ impl Rows<'_> {
         self.columns.clear();
         for column in columns {
             let (kind, type_name) = text::kind(column.column_type());
-            if kind == text::Kind::Binary {
+            if kind == text::Kind::Binary && !self.sink.takes_binary() {
                 return Err(
                     SourceError::Binary { column: column.name().to_owned(), type_name: type_name.to_owned() }.into()
                 );
@@ -237,7 +237,11 @@ impl Rows<'_> {
     fn write(&mut self, row: tiberius::Row) -> Result<(), Failure> {
         self.send_columns()?;
         for (index, (data, kind)) in row.into_iter().zip(&self.kinds).enumerate() {
-            if let Err(problem) = text::write(self.sink.text(), &data, *kind) {
+            if let ColumnData::Binary(Some(bytes)) = &data
+                && self.sink.takes_binary()
+            {
+                self.sink.binary(bytes);
+            } else if let Err(problem) = text::write(self.sink.text(), &data, *kind) {
                 return Err(problem.explain(&self.columns[index], self.sink.row_number()).into());
             }
             self.sink.end_cell();

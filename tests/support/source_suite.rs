@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sispush::source::row::{Message, channel};
+use sispush::source::row::{Message, RowSink, RowStream, channel};
 use sispush::source::{self, Connection, SourceError};
 
 /// A server under test.
@@ -18,6 +18,10 @@ pub trait Server {
     fn type_of(&self, kind: Kind) -> Option<&'static str>;
     /// A query that takes long.
     fn slow_query(&self) -> String;
+    /// Bytes as a literal of SQL.
+    fn binary_literal(&self, digits: &str) -> String {
+        format!("x'{digits}'")
+    }
 }
 
 /// The kinds of types that an SIS uses (design, section 4).
@@ -45,6 +49,7 @@ pub enum Kind {
     Json,
     Xml,
     Binary,
+    LongBinary,
 }
 
 /// Makes a test of every case for one engine.
@@ -90,6 +95,7 @@ pub fn sql_server_type(kind: Kind) -> &'static str {
         Kind::Uuid => "uniqueidentifier",
         Kind::Xml => "xml",
         Kind::Binary => "varbinary(10)",
+        Kind::LongBinary => "varbinary(max)",
     }
 }
 
@@ -230,6 +236,34 @@ pub fn binary(server: &dyn Server) {
     }
 }
 
+/// Binary data come as hexadecimal text where the sink takes them: NULL and no bytes as the blank, and photos of some
+/// megabytes whole. They stay an error where it does not.
+pub fn binary_taken(server: &dyn Server) {
+    let type_name = server.type_of(Kind::LongBinary).unwrap();
+    let table = table();
+    server.execute(&format!("CREATE TABLE {table} (id int, photo {type_name}, name varchar(20))"));
+    // Every byte beside every other, so that an escape, a line end or a chunk's border that is not kept shows.
+    let long: String = (0..6_000_000_u32)
+        .filter_map(|at| char::from_digit((at.wrapping_mul(2_654_435_761) >> 16) & 0xF, 16))
+        .collect();
+    let photos = ["ffd8ff00", "", "89504e470d0a1a0a00", &long, "00ff5c09"];
+    for (id, digits) in photos.iter().enumerate() {
+        let literal = server.binary_literal(digits);
+        server.execute(&format!("INSERT INTO {table} (id, photo, name) VALUES ({id}, {literal}, 'name {id}')"));
+    }
+    server.execute(&format!("INSERT INTO {table} (id, photo, name) VALUES (5, NULL, 'name 5')"));
+    let query = format!("SELECT id, photo, name FROM {table} ORDER BY id");
+    let rows = read_binary(server, &query).unwrap();
+    assert_eq!(rows.len(), 6);
+    for (id, row) in rows.iter().enumerate() {
+        let photo = photos.get(id).copied().unwrap_or_default();
+        assert!(row[1] == photo, "photo {id}: {} digits, {:.20}…", row[1].len(), row[1]);
+        assert_eq!((&row[0], &row[2]), (&id.to_string(), &format!("name {id}")));
+    }
+    let error = read(server, &query).unwrap_err();
+    assert!(matches!(&error, SourceError::Binary { column, .. } if column == "photo"), "{error:?}");
+}
+
 /// The time limit of a statement holds.
 pub fn timeout(server: &dyn Server) {
     let mut connection = server.connection();
@@ -293,6 +327,23 @@ pub fn read(server: &dyn Server, query: &str) -> Result<Vec<Vec<String>>, Source
     read_with(&server.connection(), query)
 }
 
+/// As [`read`], with binary columns as hexadecimal text.
+pub fn read_binary(server: &dyn Server, query: &str) -> Result<Vec<Vec<String>>, SourceError> {
+    read_binary_with(&server.connection(), query)
+}
+
+/// As [`read_binary`], with a connection of one's own.
+pub fn read_binary_with(connection: &Connection, query: &str) -> Result<Vec<Vec<String>>, SourceError> {
+    runtime().block_on(async {
+        let mut session = source::connect(connection).await?;
+        let (mut sink, stream) = channel();
+        sink.take_binary(true);
+        let rows = rows_into(&mut *session, query, sink, stream).await;
+        session.close().await;
+        rows
+    })
+}
+
 /// As [`read`], with a connection of one's own.
 pub fn read_with(connection: &Connection, query: &str) -> Result<Vec<Vec<String>>, SourceError> {
     runtime().block_on(async {
@@ -314,7 +365,16 @@ fn with_session<T>(server: &dyn Server, work: impl FnOnce(&mut dyn source::Sourc
 }
 
 async fn rows_of(session: &mut dyn source::Source, query: &str) -> Result<Vec<Vec<String>>, SourceError> {
-    let (mut sink, stream) = channel();
+    let (sink, stream) = channel();
+    rows_into(session, query, sink, stream).await
+}
+
+async fn rows_into(
+    session: &mut dyn source::Source,
+    query: &str,
+    mut sink: RowSink,
+    stream: RowStream,
+) -> Result<Vec<Vec<String>>, SourceError> {
     let reader = std::thread::spawn(move || {
         let (mut rows, mut ended) = (Vec::new(), false);
         while let Some(message) = stream.next() {

@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Time,
     DateTime,
     Uuid,
-    /// Refused.
+    /// As bytes, where binary is taken.
     Binary,
 }
 
@@ -74,7 +74,11 @@ impl Shape {
             DataType::Other { data_type, .. } => (Kind::Text, format!("type {}", data_type.0)),
         };
         let units = match data_type {
-            DataType::LongVarchar { .. }
+            // The driver is asked for bytes, which are read cell by cell.
+            DataType::Binary { .. }
+            | DataType::Varbinary { .. }
+            | DataType::LongVarbinary { .. }
+            | DataType::LongVarchar { .. }
             | DataType::WLongVarchar { .. }
             | DataType::Unknown
             | DataType::Other { .. } => None,

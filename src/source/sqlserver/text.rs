@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Unicode,
     /// Any type, by value.
     Variant,
-    /// No text at all.
+    /// No text at all: read only where binary is taken.
     Binary,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn kind(column_type: ColumnType) -> (Kind, &'static str) {
 /// Why a value has no text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// Binary in a `sql_variant`.
+    /// Binary in a `sql_variant`, which nobody takes.
     Binary,
     /// Money that the driver's float does not hold exactly.
     Money,
