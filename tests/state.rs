@@ -492,6 +492,33 @@ fn an_account_needs_the_right_to_make_the_schema_once() {
     assert!(matches!(error, StateError::ReadOnly { .. }), "{error:?}");
 }
 
+/// Rights on the tables are enough to push, and not to change the tables: who is to do that is told.
+#[test]
+fn an_upgrade_is_for_the_account_that_made_the_schema() {
+    let Some(store) = Postgres::get("an_upgrade_is_for_the_account_that_made_the_schema") else { return };
+    wait(async { open(&store.location(), "patrons").await.close().await });
+    store.make_version_2();
+    store.execute(&format!(
+        "CREATE ROLE state_guest LOGIN PASSWORD '{PASSWORD}'; GRANT ALL ON SCHEMA sispush TO state_guest;
+         GRANT ALL ON ALL TABLES IN SCHEMA sispush TO state_guest"
+    ));
+    let mut connection = store.connection();
+    connection.username = "state_guest".into();
+    let guest = StateLocation::Postgres(Box::new(connection));
+    wait(async {
+        let error = State::open(&guest, &book("patrons")).await.unwrap_err();
+        assert!(matches!(error, StateError::ReadOnly { .. }), "{error:?}");
+        let hint = error.hint().unwrap().to_string();
+        assert!(hint.contains("the first push with a newer sispush must be that account's"), "{hint}");
+        assert!(State::look(&guest, &book("patrons")).await.unwrap().is_some());
+        open(&store.location(), "patrons").await.close().await;
+        let mut state = open(&guest, "patrons").await;
+        state.turn_to("contacts").await.unwrap();
+        suite::push(&mut state, &["ann"], 10).await;
+        assert_eq!(known(&mut state).await, ["ann student: active 10, Accepted"]);
+    });
+}
+
 /// A connection that is lost takes the lock along, so it must end the run, and be told as what it is.
 #[test]
 fn a_lost_connection_is_told() {

@@ -148,7 +148,7 @@ impl StateError {
                 "give this account the right to write the file and its folder; nothing more is sent until then".into()
             }
             Self::ReadOnly { place: Place::Server(_) } => {
-                "is this a replica? if not, let the database's administrator run `GRANT CREATE ON DATABASE …` for this account once; if another account made the schema `sispush`, this one needs rights on it and its tables".into()
+                "is this a replica? if not, let the database's administrator run `GRANT CREATE ON DATABASE …` for this account once; if another account made the schema `sispush`, this one needs rights on it and its tables, and the first push with a newer sispush must be that account's".into()
             }
             Self::Full { .. } => "make room on that disk and run again; what was sent without a record is sent again".into(),
             Self::Busy { place: Place::File(_) } => {
