@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::infiniti::contract::{CONTACTS, Contract, GROUPS, IMAGES, USERS};
 use crate::mapping::duration;
 use crate::ops::rotation::{Rotation, parse_size};
 use crate::ops::system_log::Place;
@@ -290,6 +291,9 @@ pub(super) struct PlanArgs {
     /// the first push.
     #[arg(long)]
     pub(super) all_new: bool,
+    /// Push these feeds only; without it all that the mapping has.
+    #[arg(long = "feed", value_enum, value_name = "FEED")]
+    pub(super) feeds: Vec<FeedArg>,
     /// So many mappings at the same time.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(super) jobs: u8,
@@ -411,6 +415,31 @@ fn written_since(text: &str) -> Result<Since, &'static str> {
     text.parse()
         .map(Since::Day)
         .map_err(|_| "write it like `12h`, `30d` or `1y` back from now, or as a date like `2026-11-01`")
+}
+
+/// A feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum FeedArg {
+    /// Patron accounts.
+    Users,
+    /// Whom the library writes to.
+    Contacts,
+    /// Pictures.
+    Images,
+    /// Library groups.
+    Groups,
+}
+
+impl FeedArg {
+    /// Its contract.
+    pub(super) fn contract(self) -> &'static Contract {
+        match self {
+            Self::Users => &USERS,
+            Self::Contacts => &CONTACTS,
+            Self::Images => &IMAGES,
+            Self::Groups => &GROUPS,
+        }
+    }
 }
 
 /// What to do with changed usernames.

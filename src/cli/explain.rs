@@ -104,7 +104,14 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
                 Sought::Row(place) => Some(place),
                 Sought::Name(_) => None,
             },
-            plan: Plan::new(search.patrons, &mapping, &view.known, Judged::default(), Asked::default(), now),
+            plan: Plan::new(
+                search.patrons,
+                (&mapping, &mapping.users),
+                &view.known,
+                Judged::default(),
+                Asked::default(),
+                now,
+            ),
         };
         match args.format {
             FormatArg::Text => {}
@@ -123,7 +130,7 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
         search: &search,
         found,
         rejection: patrons.rejections.iter().find(|rejection| rejection.place == place),
-        prospect: patron.map(|patron| Prospect::of(patrons, patron, &mapping, &view.known, now)),
+        prospect: patron.map(|patron| Prospect::of(patrons, patron, (&mapping, &mapping.users), &view.known, now)),
         hold: mapping.hold_on(Zoned::now().date()),
         verdicts: verdicts(&mapping, &search, found, &view.known, now),
     };

@@ -86,7 +86,7 @@ pub(super) async fn run(args: PreviewArgs, mut output: Output) -> Result<ExitCod
     }
     let extraction = sync::extract(&mapping, Wanted { most: args.limit, ..Wanted::default() }, &progress).await;
     shown.finish();
-    let patrons = extraction?.patrons;
+    let patrons = extraction?.into_first().ok_or(ExtractError::Crashed)?;
     let mut shown = Shown {
         headers: patrons.filled(),
         accepted: patrons.order().len() as u64,

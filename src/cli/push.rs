@@ -20,7 +20,7 @@ use crate::error::{Error, ExitCode};
 use crate::mapping::{self, Mode, StateLocation};
 use crate::ops;
 use crate::sync::plan::Renames;
-use crate::sync::{Asked, Interrupt};
+use crate::sync::{Asked, Feeds, Interrupt};
 use again::Again;
 use many::{Pace, TimeLimit};
 pub(super) use note::failed as note_failed;
@@ -31,6 +31,8 @@ pub(super) use one::{Done, Earlier, Planned, Pushed, push};
 pub(super) struct Task {
     pub(super) is_rehearsal: bool,
     pub(super) asked: Asked,
+    /// The feeds that are sent.
+    pub(super) feeds: Feeds,
     pub(super) state: Option<StateLocation>,
     pub(super) approved: Option<String>,
     /// How the same push is run again, by hand.
@@ -49,6 +51,7 @@ impl Task {
         Self {
             is_rehearsal: false,
             asked: Asked::default(),
+            feeds: Feeds::ALL,
             state: None,
             approved: None,
             again: Again::default(),
@@ -112,6 +115,10 @@ pub(super) async fn run(
                 RenamesArg::Separate => Renames::Separate,
             },
             all_new: args.plan.all_new,
+        },
+        feeds: match args.plan.feeds.as_slice() {
+            [] => Feeds::ALL,
+            feeds => Feeds::of(feeds.iter().map(|feed| feed.contract())),
         },
         state: args.plan.state.state.as_deref().map(location).transpose()?,
         again: Again::of(&args),

@@ -14,7 +14,7 @@ use crate::infiniti::patron::ExtractCount;
 use crate::mapping::{self, Check, Mapping, Part, StateLocation, ValueRule};
 use crate::state::{Identity, State};
 use crate::sync::expect::{self, Outcome, Verdict};
-use crate::sync::{self, Known, Progress, Wanted};
+use crate::sync::{self, ExtractError, Known, Progress, Wanted};
 
 /// What became of the test of one mapping.
 #[derive(Debug)]
@@ -92,14 +92,15 @@ async fn test(
     let shown = output.progress(&progress);
     let extraction = sync::extract(&mapping, Wanted { times: true, ..Wanted::default() }, &progress).await;
     shown.finish();
-    let extraction = extraction?;
-    let patrons = extraction.patrons;
-    let judged = expect::judge(&patrons, &mapping, (&known.facts, &known.key), &extraction.times, Timestamp::now());
+    let mut extraction = extraction?;
+    let (elapsed, times) = (extraction.elapsed, std::mem::take(&mut extraction.times));
+    let patrons = extraction.into_first().ok_or(ExtractError::Crashed)?;
+    let judged = expect::judge(&patrons, &mapping, (&known.facts, &known.key), &times, Timestamp::now());
     Ok(Results {
         rejections: patrons.rejections.len() as u64,
         extracts: patrons.extracts,
         verdicts: judged.verdicts,
-        elapsed: extraction.elapsed,
+        elapsed,
     })
 }
 

@@ -8,16 +8,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use super::clash::{Key, clashing_barcodes, clashing_keys};
+use super::clash::{Key, by_key, clashing_values};
 use super::contract::{
-    Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, STAFFMEMBER, Unique,
+    Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, Rows,
 };
 use super::fingerprint::Digest;
-use super::patron::{ExtractCount, Patrons, Record, Rejection, Warning, WarningKind};
+use super::patron::{ExtractCount, Group, Patrons, Record, Rejection, WARNING_NAMES, Warning, WarningKind};
 use super::payload::{Lines, push_cell, select_cells};
 use super::trace::{Ending, Observer, Stage};
-use super::value::{RowPlace, Rule, canonical};
-use crate::mapping::{Extract, Input, Lookup, Send, Template, Transform};
+use super::value::{CHANNELS, RowPlace, Rule, canonical, reach};
+use crate::mapping::{Extract, Feed, Input, Lookup, Send, Template, Transform};
 use crate::source::row::{Block, Column, Row};
 
 /// A column that a mapping names and the result does not have.
@@ -31,21 +31,41 @@ pub struct MissingColumn {
     pub nearest: Option<String>,
 }
 
+/// Looks at pictures: what a builder cannot do, since it does no I/O.
+pub trait Pictures: std::marker::Send {
+    /// Appends what is to stand in a patron's row for a picture: a description of its content. `value` is what the row has,
+    /// the picture as hexadecimal text ([`Kind::Picture`]) or its path ([`Kind::PictureFile`]); it is not blank.
+    ///
+    /// # Errors
+    /// [`Rule::Picture`] if it is none that can be sent.
+    fn look(&mut self, kind: Kind, value: &str, out: &mut String) -> Result<(), Rule>;
+}
+
 /// Builds [`Patrons`]: for each extract [`start`](Self::start) and then its [`rows`](Self::rows), at last
 /// [`finish`](Self::finish).
-#[derive(Debug)]
 pub struct Builder {
     contract: &'static Contract,
     cohort: Cohort,
+    /// The headers that any extract of the feed fills. Where a key has several rows, each row has all of them.
+    headers: HeaderSet,
+    /// A header whose name in the CSV is a setting, and that name.
+    renamed: Option<(Header, String)>,
+    /// The groups that may be sent.
+    allow: Vec<String>,
+    /// Whether keys become names of files.
+    names_files: bool,
+    pictures: Option<Box<dyn Pictures>>,
     extracts: Vec<ExtractCount>,
     steps: Vec<Step>,
     scratch: Scratch,
     lines: Lines,
     records: Vec<Record>,
     keys: Vec<Key>,
-    /// A hash of the barcode of every row that has one, and the row. Other unique headers would get their own.
-    barcodes: Vec<(u64, u32)>,
+    /// A hash of the value of every row that has one of the header that is unique beside the key, and the row.
+    unique: Vec<(u64, u32)>,
     rejections: Vec<Rejection>,
+    /// Rows with a word that is not among those that are known, and its header.
+    unusual: Vec<(u32, Header)>,
     create_only: HeaderSet,
     /// The headers that go into digests; `None` if nobody will ask for one.
     digested: Option<HeaderSet>,
@@ -56,12 +76,17 @@ pub struct Builder {
 struct Step {
     header: Header,
     kind: Kind,
-    is_mandatory: bool,
+    presence: Presence,
     is_unique: bool,
     input: StepInput,
     lookup: Option<Lookup>,
     transforms: Vec<Transform>,
     default: Option<String>,
+    /// What stands between several values in one cell.
+    split: Option<String>,
+    /// How many values the cell of the row at work has, and which is asked for.
+    parts: usize,
+    part: usize,
 }
 
 #[derive(Debug)]
@@ -79,6 +104,7 @@ struct Scratch {
     value: Buffers,
     key: String,
     digested: Vec<u8>,
+    described: String,
 }
 
 #[derive(Debug, Default)]
@@ -90,36 +116,55 @@ struct Buffers {
     had_control: bool,
 }
 
-/// So many usernames stand beside a warning's count.
-const WARNING_NAMES: usize = 5;
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The rows it holds are pupils'.
+        f.debug_struct("Builder")
+            .field("feed", &self.contract.feed)
+            .field("rows", &self.records.len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Builder {
     /// A builder for one feed.
-    pub fn new(contract: &'static Contract) -> Self {
+    pub fn new(feed: &Feed) -> Self {
+        let rules = || feed.extracts.iter().flat_map(|extract| &extract.rules);
         Self {
-            contract,
-            cohort: Cohort::of(contract),
+            contract: feed.contract,
+            cohort: Cohort::of(feed.contract),
+            headers: rules().map(|rule| rule.header).collect(),
+            renamed: feed.renamed.clone(),
+            allow: feed.allow.clone(),
+            names_files: feed.contract.headers.iter().any(|rule| rule.kind == Kind::Picture),
+            pictures: None,
             extracts: Vec::new(),
             steps: Vec::new(),
             scratch: Scratch::default(),
             lines: Lines::default(),
             records: Vec::new(),
             keys: Vec::new(),
-            barcodes: Vec::new(),
+            unique: Vec::new(),
             rejections: Vec::new(),
-            create_only: HeaderSet::default(),
+            unusual: Vec::new(),
+            create_only: rules().filter(|rule| rule.send == Send::Create).map(|rule| rule.header).collect(),
             digested: None,
         }
     }
 
     /// Also takes a digest of every row, of all its cells but those that are sent only to new patrons, and passwords.
     #[must_use]
-    pub fn with_digests(mut self, extracts: &[Extract]) -> Self {
-        let rules = extracts.iter().flat_map(|extract| &extract.rules);
-        let create_only = rules.filter(|rule| rule.send == Send::Create).map(|rule| rule.header).collect();
-        self.create_only = create_only;
+    pub fn with_digests(mut self) -> Self {
         let is_digested = |header: &Header| self.contract.rule(*header).kind != Kind::Password;
-        self.digested = Some(self.contract.iter().filter(is_digested).collect::<HeaderSet>().without(create_only));
+        let wanted = self.contract.iter().filter(is_digested).collect::<HeaderSet>();
+        self.digested = Some(wanted.without(self.create_only));
+        self
+    }
+
+    /// Has somebody look at pictures. Without, they are what their rows say.
+    #[must_use]
+    pub fn with_pictures(mut self, pictures: Box<dyn Pictures>) -> Self {
+        self.pictures = Some(pictures);
         self
     }
 
@@ -150,22 +195,23 @@ impl Builder {
                     StepInput::Template(Box::new(template.clone()), columns)
                 }
             };
-            if rule.send == Send::Create {
-                self.create_only.insert(rule.header);
+            let mut step = Step::new(self.contract, rule.header, input);
+            step.lookup.clone_from(&rule.lookup);
+            step.transforms.clone_from(&rule.transforms);
+            step.split.clone_from(&rule.split);
+            if let Some(default) = &rule.default {
+                step.default = Some(default.clone());
             }
-            let contract_rule = self.contract.rule(rule.header);
-            self.steps.push(Step {
-                header: rule.header,
-                kind: contract_rule.kind,
-                is_mandatory: contract_rule.presence == Presence::Mandatory,
-                is_unique: contract_rule.unique == Unique::Exact,
-                input,
-                lookup: rule.lookup.clone(),
-                transforms: rule.transforms.clone(),
-                default: rule.default.clone(),
-            });
+            self.steps.push(step);
         }
-        self.extracts.push(ExtractCount { name: extract.name.clone(), rows: 0, rejected: 0 });
+        if self.contract.rows == Rows::Several {
+            let filled: HeaderSet = extract.rules.iter().map(|rule| rule.header).collect();
+            for header in self.headers.without(filled).iter() {
+                self.steps.push(Step::new(self.contract, header, StepInput::Value(String::new())));
+            }
+            self.steps.sort_by_key(|step| step.header);
+        }
+        self.extracts.push(ExtractCount { name: extract.name.clone(), rows: 0, rejected: 0, left_out: 0 });
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
@@ -200,42 +246,110 @@ impl Builder {
             extract: u16::try_from(extract).unwrap_or(u16::MAX),
             row: u32::try_from(count.rows).unwrap_or(u32::MAX),
         };
+        let mut part = 0;
+        let mut has_account = true;
+        loop {
+            has_account &= self.part(row, place, observer);
+            // Only one header of a contract may be split.
+            let Some(step) = self.steps.iter_mut().find(|step| step.split.is_some()) else { break };
+            part += 1;
+            let is_last = part >= step.parts;
+            step.part = if is_last { 0 } else { part };
+            if is_last {
+                break;
+            }
+        }
+        observer.row_ends(row);
+        if let Some(count) = self.extracts.last_mut().filter(|_| !has_account) {
+            count.left_out += 1;
+        }
+    }
+
+    /// One row, or what one value of a split cell makes of it. Whether it is of an account, as far as it can tell.
+    fn part(&mut self, row: Row<'_>, place: RowPlace, observer: &mut impl Observer) -> bool {
         observer.begins(place);
-        let Scratch { line, broken, value: buffers, key, digested } = &mut self.scratch;
+        let Scratch { line, broken, value: buffers, key, digested, described } = &mut self.scratch;
         line.clear();
         broken.clear();
         key.clear();
         let mut headers = HeaderSet::default();
         let mut is_staff = None;
-        let mut barcode_hash = None;
+        let mut unique_hash = None;
         let mut control = HeaderSet::default();
+        let mut unusual = None;
+        let mut channel = "";
+        let mut says_nothing = false;
         for step in &mut self.steps {
             let (header, kind, is_unique) = (step.header, step.kind, step.is_unique);
             buffers.had_control = false;
             let (value, class) = match step.value(row, buffers, observer) {
                 Ok(("", _)) => {
-                    let ending = if step.is_mandatory {
-                        broken.push((header, Rule::Blank));
-                        Ending::Broken(&Rule::Blank)
-                    } else if step.default.is_some() {
-                        // The mapping says that a blank is to be sent.
-                        push_cell(line, "", false);
-                        headers.insert(header);
-                        Ending::SentBlank
-                    } else {
-                        Ending::LeftOut
+                    let ending = match step.presence {
+                        Presence::Content | Presence::OneOfContent => {
+                            says_nothing = true;
+                            Ending::LeftOut
+                        }
+                        Presence::Mandatory if header == self.contract.key() && self.contract.account.is_some() => {
+                            // Nobody's contact, and no mistake: an SIS knows people without an account.
+                            says_nothing = true;
+                            Ending::LeftOut
+                        }
+                        Presence::Mandatory => {
+                            broken.push((header, Rule::Blank));
+                            Ending::Broken(&Rule::Blank)
+                        }
+                        Presence::Optional | Presence::OneOfCohort if step.default.is_some() => {
+                            // The mapping says that a blank is to be sent.
+                            push_cell(line, "", false);
+                            headers.insert(header);
+                            Ending::SentBlank
+                        }
+                        Presence::Optional | Presence::OneOfCohort => Ending::LeftOut,
                     };
                     observer.ends(header, ending);
                     continue;
                 }
-                Ok((value, class)) => match canonical(kind, value) {
-                    Ok(value) => (value, class),
-                    Err(rule) => {
-                        observer.ends(header, Ending::Broken(&rule));
-                        broken.push((header, rule));
-                        continue;
+                Ok((value, class)) => {
+                    let sent = match kind {
+                        Kind::Reach => reach(channel, value),
+                        Kind::Group => {
+                            let allowed = self.allow.iter().find(|group| same_text(group, value));
+                            allowed.map(String::as_str).ok_or(Rule::NotAllowed)
+                        }
+                        Kind::Picture | Kind::PictureFile => match &mut self.pictures {
+                            Some(pictures) => {
+                                described.clear();
+                                pictures.look(kind, value, described).map(|()| described.as_str())
+                            }
+                            None => Ok(value),
+                        },
+                        Kind::Open(words) => canonical(kind, value).inspect(|value| {
+                            if !words.contains(value) {
+                                unusual = Some(header);
+                            }
+                        }),
+                        Kind::Codes(words) => canonical(kind, value).inspect(|value| {
+                            if value.split(';').any(|code| !words.contains(&code.trim())) {
+                                unusual = Some(header);
+                            }
+                        }),
+                        Kind::Text
+                        | Kind::Boolean
+                        | Kind::Email
+                        | Kind::Year
+                        | Kind::OneOf(_)
+                        | Kind::Password
+                        | Kind::Channel => canonical(kind, value),
+                    };
+                    match sent {
+                        Ok(value) => (value, class),
+                        Err(rule) => {
+                            observer.ends(header, Ending::Broken(&rule));
+                            broken.push((header, rule));
+                            continue;
+                        }
                     }
-                },
+                }
                 Err(rule) => {
                     observer.ends(header, Ending::Broken(&rule));
                     broken.push((header, rule));
@@ -246,11 +360,17 @@ impl Builder {
             observer.ends(header, Ending::Sent(value));
             if header == self.contract.key() {
                 key.push_str(value);
-            } else if header == STAFFMEMBER {
+                if self.names_files && !is_file_name(value) {
+                    broken.push((header, Rule::FileName));
+                }
+            } else if Some(header) == self.contract.staff {
                 is_staff = Some(value == "Y");
             }
+            if kind == Kind::Channel {
+                channel = CHANNELS.iter().find(|known| **known == value).copied().unwrap_or_default();
+            }
             if is_unique {
-                barcode_hash = Some(hash(value));
+                unique_hash = Some(hash(value));
             }
             push_cell(line, value, class & QUOTED != 0);
             headers.insert(header);
@@ -258,30 +378,34 @@ impl Builder {
                 control.insert(header);
             }
         }
-        observer.row_ends(row);
+        if says_nothing {
+            return !key.is_empty();
+        }
+        let Some(count) = self.extracts.last_mut() else { return true };
         if let Some(is_staff) = is_staff {
             self.cohort.check(headers, is_staff, broken);
         }
         let is_rejected = !broken.is_empty();
         if is_rejected {
-            count.rejected += 1;
-            self.rejections.push(Rejection {
-                place,
-                username: (!key.is_empty()).then(|| key.clone()),
-                broken: std::mem::take(broken),
-            });
+            let username = (!key.is_empty()).then(|| key.clone());
+            reject(&mut self.rejections, count, Rejection { place, username, broken: std::mem::take(broken) });
         }
         // Without a key there is nothing that another row could clash with.
         if key.is_empty() {
-            return;
+            return true;
         }
         line.extend_from_slice(b"\r\n");
         let record = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         self.keys.push(Key::new(key, record));
-        if let Some(hash) = barcode_hash {
-            self.barcodes.push((hash, record));
+        if let Some(hash) = unique_hash {
+            self.unique.push((hash, record));
+        }
+        if let Some(header) = unusual {
+            self.unusual.push((record, header));
         }
         let digest = match self.digested {
+            // That of all rows of the key is taken when they are together.
+            _ if self.contract.rows == Rows::Several => Digest::default(),
             Some(wanted) if headers.without(wanted).is_empty() => Digest::of(headers, line),
             Some(wanted) => {
                 digested.clear();
@@ -292,37 +416,91 @@ impl Builder {
         };
         let (line, is_staff) = (self.lines.push(line), is_staff == Some(true));
         self.records.push(Record { line, headers, place, control, digest, is_staff, is_rejected });
+        true
     }
 
-    /// Puts the patrons in key order and rejects every row of a clash.
+    /// Puts the patrons in key order. Of a contract with one row a key every row of a clash is rejected; of one with several
+    /// they are put together.
     pub fn finish(mut self) -> Patrons {
-        let Self { contract, lines, records, keys, barcodes, .. } = &mut self;
-        let (contract, lines, records) = (*contract, &*lines, &*records);
-        let clashing_keys = clashing_keys(keys, lines, records, contract.key());
-        let clashing_barcodes = clashing_barcodes(barcodes, lines, records);
-        let key = contract.key();
-        self.reject_clashes(key, &clashing_keys);
-        self.reject_clashes(LIBRARYBARCODE, &clashing_barcodes);
+        match self.contract.rows {
+            Rows::One => self.reject_all_clashes(),
+            Rows::Several => {}
+        }
         self.rejections.sort_by_key(|rejection| rejection.place);
-        let is_accepted = |record: &u32| !self.records[*record as usize].is_rejected;
-        let order: Vec<u32> = self.keys.iter().map(|key| key.record).filter(is_accepted).collect();
+        let (order, groups, places) = match self.contract.rows {
+            Rows::One => {
+                let is_accepted = |record: &u32| !self.records[*record as usize].is_rejected;
+                let order = self.keys.iter().map(|key| key.record).filter(is_accepted).collect();
+                (order, Vec::new(), Vec::new())
+            }
+            Rows::Several => self.put_together(),
+        };
         let warnings = self.warnings(&order);
         Patrons {
             contract: self.contract,
+            renamed: self.renamed,
             extracts: self.extracts,
             rejections: self.rejections,
             warnings,
             lines: self.lines,
             records: self.records,
             order,
+            groups,
+            places,
             create_only: self.create_only,
             digested: self.digested.unwrap_or_default(),
         }
     }
 
+    /// Puts the rows of each key into one record: sorted, since a database gives them in any order, and each once. Rows that
+    /// are rejected keep records of their own behind these.
+    fn put_together(&mut self) -> (Vec<u32>, Vec<Group>, Vec<RowPlace>) {
+        let Self { contract, lines, records, keys, unusual, .. } = self;
+        let old = std::mem::take(records);
+        let old_lines = std::mem::take(lines);
+        let unusual_before: HashMap<u32, Header> = std::mem::take(unusual).into_iter().collect();
+        let (mut groups, mut places) = (Vec::new(), Vec::new());
+        let mut together: Vec<u8> = Vec::new();
+        for rows in by_key(keys, &old_lines, &old, contract.key()) {
+            let of = |key: &Key| &old[key.record as usize];
+            let mut good: Vec<&[u8]> =
+                rows.iter().map(of).filter(|row| !row.is_rejected).map(|row| old_lines.get(row.line)).collect();
+            good.sort_unstable();
+            good.dedup();
+            let Some(first) = rows.iter().map(of).find(|row| !row.is_rejected) else { continue };
+            together.clear();
+            good.iter().for_each(|line| together.extend_from_slice(line));
+            let number = u32::try_from(records.len()).unwrap_or(u32::MAX);
+            unusual.extend(rows.iter().find_map(|key| unusual_before.get(&key.record)).map(|header| (number, *header)));
+            let start = places.len();
+            places.extend(rows.iter().map(of).filter(|row| !row.is_rejected).map(|row| row.place));
+            // A row of which several were made is one row all the same.
+            places[start..].sort_unstable();
+            let kept = dedup_from(&mut places, start);
+            groups.push(Group {
+                places: start..kept,
+                lines: good.len(),
+                is_partial: rows.iter().map(of).any(|row| row.is_rejected),
+            });
+            records.push(Record {
+                line: lines.push(&together),
+                digest: if self.digested.is_some() { Digest::of(first.headers, &together) } else { Digest::default() },
+                control: rows.iter().map(of).fold(HeaderSet::default(), |all, row| all.union(row.control)),
+                ..*first
+            });
+        }
+        let order = (0..u32::try_from(records.len()).unwrap_or(u32::MAX)).collect();
+        for rejected in old.iter().filter(|row| row.is_rejected) {
+            records.push(Record { line: lines.push(old_lines.get(rejected.line)), ..*rejected });
+        }
+        (order, groups, places)
+    }
+
     /// What looks wrong with the patrons that are accepted.
     fn warnings(&self, order: &[u32]) -> Vec<Warning> {
         let mut found: BTreeMap<WarningKind, (u64, Vec<u32>)> = BTreeMap::new();
+        let is_of_accounts = self.contract.account.is_none();
+        let unusual: HashMap<u32, Header> = self.unusual.iter().copied().collect();
         for number in order {
             let mut warn = |kind| {
                 let (count, first) = found.entry(kind).or_default();
@@ -332,13 +510,16 @@ impl Builder {
                 }
             };
             let record = &self.records[*number as usize];
-            if !record.headers.contains(LIBRARYBARCODE) {
+            if is_of_accounts && !record.headers.contains(LIBRARYBARCODE) {
                 warn(WarningKind::NoBarcode);
             }
-            if record.is_staff && !record.headers.contains(EMAILADDRESS) {
+            if is_of_accounts && record.is_staff && !record.headers.contains(EMAILADDRESS) {
                 warn(WarningKind::StaffWithoutAddress);
             }
             record.control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
+            if let Some(header) = unusual.get(number) {
+                warn(WarningKind::UnknownWord(*header));
+            }
         }
         let username = |record: &u32| self.records[*record as usize].value(&self.lines, self.contract.key());
         found
@@ -349,6 +530,20 @@ impl Builder {
                 usernames: first.iter().filter_map(username).collect(),
             })
             .collect()
+    }
+
+    fn reject_all_clashes(&mut self) {
+        let Self { contract, lines, records, keys, unique, .. } = self;
+        let key = contract.key();
+        let clashing_keys: Vec<Vec<u32>> = by_key(keys, lines, records, key)
+            .filter(|rows| rows.len() > 1)
+            .map(|rows| rows.iter().map(|key| key.record).collect())
+            .collect();
+        let clashing = contract.unique.map(|header| (header, clashing_values(unique, lines, records, header)));
+        self.reject_clashes(key, &clashing_keys);
+        if let Some((header, clashes)) = clashing {
+            self.reject_clashes(header, &clashes);
+        }
     }
 
     fn reject_clashes(&mut self, header: Header, clashes: &[Vec<u32>]) {
@@ -387,7 +582,64 @@ impl Builder {
 /// So many of the other rows of a clash are named.
 const CLASH_PLACES: usize = 3;
 
+/// Whether a key can be a file's name without a folder, on any system.
+fn is_file_name(key: &str) -> bool {
+    !key.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) && !key.starts_with('.') && !key.ends_with('.')
+}
+
+/// Adds a rejection. What several values of one cell break is told as one row's.
+fn reject(rejections: &mut Vec<Rejection>, count: &mut ExtractCount, rejection: Rejection) {
+    match rejections.last_mut().filter(|last| last.place == rejection.place) {
+        Some(last) => {
+            for broken in rejection.broken {
+                if !last.broken.contains(&broken) {
+                    last.broken.push(broken);
+                }
+            }
+        }
+        None => {
+            count.rejected += 1;
+            rejections.push(rejection);
+        }
+    }
+}
+
+/// Removes what stands twice from `start` on, where the list is sorted; gives its new length.
+fn dedup_from(places: &mut Vec<RowPlace>, start: usize) -> usize {
+    let mut kept = start;
+    for at in start..places.len() {
+        if at == start || places[at] != places[kept - 1] {
+            places[kept] = places[at];
+            kept += 1;
+        }
+    }
+    places.truncate(kept);
+    kept
+}
+
+fn same_text(a: &str, b: &str) -> bool {
+    a == b || a.to_lowercase() == b.to_lowercase()
+}
+
 impl Step {
+    /// A step without lookup and transforms. Of a contract with several rows a key a blank is sent as such.
+    fn new(contract: &Contract, header: Header, input: StepInput) -> Self {
+        let rule = contract.rule(header);
+        Self {
+            header,
+            kind: rule.kind,
+            presence: rule.presence,
+            is_unique: contract.unique == Some(header),
+            input,
+            lookup: None,
+            transforms: Vec::new(),
+            default: (contract.rows == Rows::Several).then(String::new),
+            split: None,
+            parts: 1,
+            part: 0,
+        }
+    }
+
     /// The value that a row gives this header, and its class: trimmed, in NFC, without control characters; blank if
     /// there is none.
     fn value<'a>(
@@ -408,6 +660,11 @@ impl Step {
         };
         observer.saw(self.header, Stage::Input, input);
         let mut value = trim(input);
+        if let Some(split) = &self.split {
+            let parts = || value.split(split.as_str()).map(trim).filter(|part| !part.is_empty());
+            self.parts = parts().count();
+            value = parts().nth(self.part).unwrap_or_default();
+        }
         if let Some(lookup) = &self.lookup {
             value = lookup.get(value).ok_or(Rule::Lookup)?;
             observer.saw(self.header, Stage::Lookup, value);

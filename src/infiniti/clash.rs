@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::contract::{Header, LIBRARYBARCODE};
+use super::contract::Header;
 use super::patron::Record;
 use super::payload::Lines;
 
@@ -26,9 +26,14 @@ impl Key {
 /// So many bytes of a key decide without a look at the line.
 const PREFIX_BYTES: usize = 24;
 
-/// Sorts the keys; gives the rows of every key that more than one row has.
-pub(super) fn clashing_keys(keys: &mut [Key], lines: &Lines, records: &[Record], header: Header) -> Vec<Vec<u32>> {
-    let whole = |key: &Key| records[key.record as usize].value(lines, header).unwrap_or_default().to_lowercase();
+/// Sorts the keys; gives the rows of each key, in key order.
+pub(super) fn by_key<'k>(
+    keys: &'k mut [Key],
+    lines: &'k Lines,
+    records: &'k [Record],
+    header: Header,
+) -> impl Iterator<Item = &'k [Key]> {
+    let whole = move |key: &Key| records[key.record as usize].value(lines, header).unwrap_or_default().to_lowercase();
     // A prefix that ends with a zero byte is the whole key.
     let is_whole = |key: &Key| key.prefix[2].to_be_bytes()[7] == 0;
     let compare = |a: &Key, b: &Key| {
@@ -40,11 +45,8 @@ pub(super) fn clashing_keys(keys: &mut [Key], lines: &Lines, records: &[Record],
             .then(a.record.cmp(&b.record))
     };
     sort_by_halves(keys, compare);
-    let same = |a: &Key, b: &Key| a.prefix == b.prefix && (is_whole(a) || whole(a) == whole(b));
+    let same = move |a: &Key, b: &Key| a.prefix == b.prefix && (is_whole(a) || whole(a) == whole(b));
     keys.chunk_by(same)
-        .filter(|chunk| chunk.len() > 1)
-        .map(|chunk| chunk.iter().map(|key| key.record).collect())
-        .collect()
 }
 
 /// Sorts on two threads: the source is silent by now, and a school's server has at least two cores.
@@ -64,15 +66,20 @@ fn sort_by_halves<T: Send>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering
     items.sort_by(compare);
 }
 
-/// Gives the rows of every barcode that more than one row has.
-pub(super) fn clashing_barcodes(barcodes: &mut [(u64, u32)], lines: &Lines, records: &[Record]) -> Vec<Vec<u32>> {
-    sort_by_halves(barcodes, Ord::cmp);
+/// Gives the rows of every value that more than one row has of a header, by the hashes of the values.
+pub(super) fn clashing_values(
+    hashes: &mut [(u64, u32)],
+    lines: &Lines,
+    records: &[Record],
+    header: Header,
+) -> Vec<Vec<u32>> {
+    sort_by_halves(hashes, Ord::cmp);
     let mut clashes = Vec::new();
-    for chunk in barcodes.chunk_by(|a, b| a.0 == b.0).filter(|chunk| chunk.len() > 1) {
-        // Two barcodes may share a hash.
+    for chunk in hashes.chunk_by(|a, b| a.0 == b.0).filter(|chunk| chunk.len() > 1) {
+        // Two values may share a hash.
         let mut by_value: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for (_, record) in chunk {
-            if let Some(value) = records[*record as usize].value(lines, LIBRARYBARCODE) {
+            if let Some(value) = records[*record as usize].value(lines, header) {
                 by_value.entry(value).or_default().push(*record);
             }
         }

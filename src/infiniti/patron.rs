@@ -1,6 +1,8 @@
 //! What became of the rows of a feed: patrons in key order, rejections, and what was noticed on the way.
 
-use super::contract::{Contract, Header, HeaderSet};
+use std::ops::Range;
+
+use super::contract::{Contract, Header, HeaderSet, Rows};
 use super::fingerprint::Digest;
 use super::payload::{LinePlace, Lines, cell_value, raw_cells, select_cells};
 use super::value::{RowPlace, Rule};
@@ -10,6 +12,8 @@ use super::value::{RowPlace, Rule};
 pub struct Patrons {
     /// The feed's contract.
     pub contract: &'static Contract,
+    /// A header whose name in the CSV is a setting, and that name.
+    pub(super) renamed: Option<(Header, String)>,
     /// The extracts in the order of the mapping, each with the rows it gave.
     pub extracts: Vec<ExtractCount>,
     /// The rows that broke a rule, in the order in which they were read.
@@ -20,6 +24,10 @@ pub struct Patrons {
     pub(super) records: Vec<Record>,
     /// The accepted records in key order.
     pub(super) order: Vec<u32>,
+    /// Where a key has several rows, what each record is made of.
+    pub(super) groups: Vec<Group>,
+    /// The rows of the groups.
+    pub(super) places: Vec<RowPlace>,
     pub(super) create_only: HeaderSet,
     /// The headers that go into digests.
     pub(super) digested: HeaderSet,
@@ -34,6 +42,15 @@ pub struct ExtractCount {
     pub rows: u64,
     /// Those that were rejected.
     pub rejected: u64,
+    /// Those that belong to nobody who has an account. A limit takes no notice of them.
+    pub left_out: u64,
+}
+
+impl ExtractCount {
+    /// The rows that a limit counts.
+    pub fn counted(&self) -> u64 {
+        self.rows - self.left_out.min(self.rows)
+    }
 }
 
 /// A row that broke rules.
@@ -67,6 +84,12 @@ pub enum WarningKind {
     StaffWithoutAddress,
     /// A line break or control character inside a value became a space.
     ControlCharacter(Header),
+    /// A word that is not among those that are known: Infiniti may know it all the same.
+    UnknownWord(Header),
+    /// Rows of somebody who has no account are left out.
+    NoAccount,
+    /// A staff member in no library group has no access.
+    StaffWithoutGroup,
 }
 
 impl WarningKind {
@@ -76,8 +99,25 @@ impl WarningKind {
             Self::NoBarcode => "no_barcode",
             Self::StaffWithoutAddress => "staff_without_address",
             Self::ControlCharacter(_) => "control_character",
+            Self::UnknownWord(_) => "unknown_word",
+            Self::NoAccount => "no_account",
+            Self::StaffWithoutGroup => "staff_without_group",
         }
     }
+}
+
+/// So many usernames stand beside a warning's count.
+pub(super) const WARNING_NAMES: usize = 5;
+
+/// What the record of a key with several rows is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// The rows that it was read from.
+    pub(super) places: Range<usize>,
+    /// How many lines it has.
+    pub(super) lines: usize,
+    /// Whether other rows of the key were rejected.
+    pub(super) is_partial: bool,
 }
 
 /// One row that has a key: an accepted patron, or a rejected one that still holds its key and its barcode.
@@ -130,15 +170,67 @@ impl Patrons {
         self.records[patron as usize].is_staff
     }
 
-    /// A patron's headers and cells as they are written in CSV, in the contract's order.
+    /// A patron's headers and cells as they are written in CSV, in the contract's order; of several lines those of the first.
     pub fn cells(&self, patron: u32) -> impl Iterator<Item = (Header, &[u8])> {
-        let record = &self.records[patron as usize];
-        record.headers.iter().zip(raw_cells(self.lines.get(record.line)))
+        let line = self.lines_of(patron).next().unwrap_or_default();
+        self.records[patron as usize].headers.iter().zip(raw_cells(line))
     }
 
-    /// The cells that went into the digest.
+    /// A patron's lines of CSV, each with its CRLF: one, unless a key may have several rows.
+    pub fn lines_of(&self, patron: u32) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.lines.get(self.records[patron as usize].line);
+        let is_one = self.contract.rows == Rows::One;
+        std::iter::from_fn(move || {
+            // No value holds a line feed, in quotes or not.
+            let end = if is_one { Some(rest.len()) } else { memchr::memchr(b'\n', rest).map(|end| end + 1) };
+            let (line, after) = rest.split_at(end.filter(|end| *end > 0)?);
+            rest = after;
+            Some(line)
+        })
+    }
+
+    /// How many lines a patron has.
+    pub fn line_count(&self, patron: u32) -> usize {
+        self.groups.get(patron as usize).map_or(1, |group| group.lines)
+    }
+
+    /// Whether other rows of the patron were rejected, so that what is left may be less than Infiniti has.
+    pub fn is_partial(&self, patron: u32) -> bool {
+        self.groups.get(patron as usize).is_some_and(|group| group.is_partial)
+    }
+
+    /// The rows that a patron was read from.
+    pub fn places_of(&self, patron: u32) -> &[RowPlace] {
+        match self.groups.get(patron as usize) {
+            Some(group) => &self.places[group.places.clone()],
+            None => std::slice::from_ref(&self.records[patron as usize].place),
+        }
+    }
+
+    /// The name of a header as the CSV has it.
+    pub fn header_name(&self, header: Header) -> &str {
+        match &self.renamed {
+            Some((renamed, name)) if *renamed == header => name,
+            _ => self.contract.rule(header).name,
+        }
+    }
+
+    /// The cells that went into the digest; of several lines those of the first.
     pub fn digested_cells(&self, patron: u32) -> impl Iterator<Item = (Header, &[u8])> {
         self.cells(patron).filter(|(header, _)| self.digested.contains(*header))
+    }
+
+    /// Of a patron with several lines, all cells of each header, line after line.
+    pub fn columns(&self, patron: u32) -> Vec<(Header, Vec<u8>)> {
+        let mut columns: Vec<(Header, Vec<u8>)> =
+            self.records[patron as usize].headers.iter().map(|header| (header, Vec::new())).collect();
+        for line in self.lines_of(patron) {
+            for ((_, column), cell) in columns.iter_mut().zip(raw_cells(line)) {
+                column.extend_from_slice(cell);
+                column.push(b'\n');
+            }
+        }
+        columns
     }
 
     /// Brings the next patrons of a list into the processor's caches, once in a while: in key order their lines lie
@@ -170,8 +262,15 @@ impl Patrons {
 
     /// A patron's headers and values, in the contract's order.
     pub fn values(&self, patron: u32) -> impl Iterator<Item = (Header, String)> {
-        let record = &self.records[patron as usize];
-        record.headers.iter().zip(raw_cells(self.lines.get(record.line)).map(|raw| cell_value(raw).into_owned()))
+        self.cells(patron).map(|(header, raw)| (header, cell_value(raw).into_owned()))
+    }
+
+    /// The values of each line of a patron, in the contract's order.
+    pub fn rows_of(&self, patron: u32) -> impl Iterator<Item = Vec<(Header, String)>> {
+        let headers = self.records[patron as usize].headers;
+        self.lines_of(patron).map(move |line| {
+            headers.iter().zip(raw_cells(line)).map(|(header, raw)| (header, cell_value(raw).into_owned())).collect()
+        })
     }
 
     /// Keeps only these patrons in [`order`](Self::order).
@@ -179,6 +278,21 @@ impl Patrons {
         let mut order = std::mem::take(&mut self.order);
         order.retain(|patron| is_wanted(self, *patron));
         self.order = order;
+    }
+
+    /// Counts patrons as left out, since they have no account, and says so. They must not be in [`order`](Self::order) any more.
+    pub fn leave_out(&mut self, patrons: &[u32]) {
+        for patron in patrons {
+            for place in self.places_of(*patron).to_vec() {
+                if let Some(extract) = self.extracts.get_mut(usize::from(place.extract)) {
+                    extract.left_out += 1;
+                }
+            }
+        }
+        if !patrons.is_empty() {
+            let usernames = patrons.iter().take(WARNING_NAMES).map(|patron| self.username(*patron)).collect();
+            self.warnings.push(Warning { kind: WarningKind::NoAccount, count: patrons.len() as u64, usernames });
+        }
     }
 
     /// The rows that are rejected and have a key all the same, by number, and where each was read.
@@ -196,11 +310,11 @@ impl Patrons {
         shown: impl for<'c> Fn(Header, &'c str) -> std::borrow::Cow<'c, str>,
         out: &mut dyn std::io::Write,
     ) -> std::io::Result<()> {
-        let names: Vec<&str> = headers.iter().map(|header| self.contract.rule(header).name).collect();
+        let names: Vec<&str> = headers.iter().map(|header| self.header_name(header)).collect();
         write!(out, "{}\r\n", names.join(","))?;
-        for patron in &self.order {
-            let record = &self.records[*patron as usize];
-            let mut cells = record.headers.iter().zip(raw_cells(self.lines.get(record.line))).peekable();
+        let lines = self.order.iter().flat_map(|patron| self.lines_of(*patron).map(move |line| (*patron, line)));
+        for (patron, line) in lines {
+            let mut cells = self.records[patron as usize].headers.iter().zip(raw_cells(line)).peekable();
             for (index, header) in headers.iter().enumerate() {
                 if index > 0 {
                     out.write_all(b",")?;

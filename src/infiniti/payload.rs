@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::client::Payload;
-use super::contract::{Contract, ENABLED, HeaderSet, STAFFMEMBER, USERNAME};
+use super::contract::{Contract, ENABLED, HeaderSet, Rows, STAFFMEMBER, USERNAME};
 use super::patron::Patrons;
 
 /// Lines of CSV in chunks that are never copied again.
@@ -122,6 +122,8 @@ pub struct Csv {
     rows: Arc<[u32]>,
     range: Range<usize>,
     length: u64,
+    /// Where a key has several rows, how many lines end with each patron.
+    line_ends: Vec<usize>,
 }
 
 /// What one piece of a body holds at least, unless it is the last.
@@ -130,29 +132,70 @@ const PIECE_BYTES: usize = 256 * 1024;
 impl Csv {
     /// The rows `range` of `rows`, with `headers` only.
     pub fn new(patrons: Arc<Patrons>, headers: HeaderSet, rows: Arc<[u32]>, range: Range<usize>) -> Self {
-        let head = head(patrons.contract, headers);
+        let names: Vec<&str> = headers.iter().map(|header| patrons.header_name(header)).collect();
+        let head = format!("{}\r\n", names.join(",")).into_bytes();
+        let mut lines = 0;
+        let line_ends = match patrons.contract.rows {
+            Rows::One => Vec::new(),
+            Rows::Several => rows[range.clone()]
+                .iter()
+                .map(|patron| {
+                    lines += patrons.line_count(*patron);
+                    lines
+                })
+                .collect(),
+        };
         let body: usize = rows[range.clone()].iter().map(|row| patrons.line_length(*row, headers)).sum();
         let length = (head.len() + body) as u64;
-        Self { patrons, headers, head, rows, range, length }
+        Self { patrons, headers, head, rows, range, length, line_ends }
     }
 
-    /// The patron in a row of this file, counted from 0. Meant to be asked row by row.
-    pub fn patron(&self, row: usize) -> u32 {
-        let at = self.range.start + row;
+    /// How many patrons it has.
+    pub fn patrons(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The patron of this number in the file, counted from 0. Meant to be asked one after the other.
+    pub fn patron(&self, number: usize) -> u32 {
+        let at = self.range.start + number;
         self.patrons.warm(&self.rows, at);
         self.rows[at]
     }
 
-    /// Some of its rows, as a file of their own.
+    /// The number of the patron that a row of the file belongs to, both counted from 0.
+    pub fn number_of(&self, row: usize) -> usize {
+        match self.patrons.contract.rows {
+            Rows::One => row,
+            Rows::Several => self.line_ends.partition_point(|end| *end <= row),
+        }
+    }
+
+    /// Some of its patrons, as a file of their own.
     #[must_use]
-    pub fn part(&self, rows: Range<usize>) -> Self {
-        let range = self.range.start + rows.start..self.range.start + rows.end;
+    pub fn part(&self, patrons: Range<usize>) -> Self {
+        let range = self.range.start + patrons.start..self.range.start + patrons.end;
         Self::new(Arc::clone(&self.patrons), self.headers, Arc::clone(&self.rows), range)
+    }
+
+    /// Those of its patrons that are wanted, as a file of their own.
+    #[must_use]
+    pub fn only(&self, mut is_wanted: impl FnMut(u32) -> bool) -> Self {
+        let rows: Arc<[u32]> =
+            self.rows[self.range.clone()].iter().copied().filter(|patron| is_wanted(*patron)).collect();
+        let range = 0..rows.len();
+        Self::new(Arc::clone(&self.patrons), self.headers, rows, range)
     }
 }
 
 impl Payload for Csv {
     fn rows(&self) -> usize {
+        match self.patrons.contract.rows {
+            Rows::One => self.range.len(),
+            Rows::Several => self.line_ends.last().copied().unwrap_or_default(),
+        }
+    }
+
+    fn patrons(&self) -> usize {
         self.range.len()
     }
 

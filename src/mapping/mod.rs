@@ -145,7 +145,7 @@ pub enum Proxy {
 }
 
 /// What goes to one place of Infiniti's import.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Feed {
     /// What Infiniti says of it.
     pub contract: &'static Contract,
@@ -194,7 +194,7 @@ pub struct ImageSettings {
 }
 
 /// One query of a feed, and how its columns become headers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Extract {
     /// Its name, for messages. Unique within the feed.
     pub name: String,
@@ -213,7 +213,7 @@ pub struct Extract {
 }
 
 /// How one header is filled: input, then lookup, then transforms, then default.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// The header.
     pub header: Header,
@@ -233,7 +233,7 @@ pub struct Rule {
 }
 
 /// Where a value comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// A column of the result, matched without regard to case.
     Column(String),

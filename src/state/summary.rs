@@ -32,6 +32,12 @@ pub struct Summary {
     /// Patrons held back, since their usernames seem to have changed.
     #[serde(skip_serializing_if = "is_nought")]
     pub renames: u64,
+    /// Patrons who wait for their account.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub waiting: u64,
+    /// Patrons who are left as Infiniti has them, since rows of theirs are rejected.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub kept: u64,
     /// What became of the mapping's expectations.
     pub expectations: Expectations,
     /// The codes of the limits and expectations that stopped it.
@@ -50,6 +56,12 @@ pub struct Summary {
     pub unknown: u64,
     /// Rows that were not sent, since the run ended before.
     pub not_sent: u64,
+    /// Patrons whose row could not be sent: a picture that was gone.
+    #[serde(skip_serializing_if = "is_nought")]
+    pub unsent: u64,
+    /// The other feeds, by name: what stands here is of the accounts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub feeds: BTreeMap<String, Summary>,
     /// What ended the run, in our own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::extract::{connect, run_queries};
-use super::{ExtractError, Progress};
+use super::{ExtractError, Feeds, Progress};
 use crate::infiniti::builder::{Builder, MissingColumn};
-use crate::infiniti::contract::{Header, USERS};
+use crate::infiniti::contract::Header;
 use crate::mapping::{Extract, Input, Mapping};
 use crate::source::row::{Column, Message, RowStream, channel};
 
@@ -47,7 +47,7 @@ pub async fn columns(mapping: &Arc<Mapping>, progress: &Arc<Progress>) -> Result
         let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
         move || look(&mapping, &stream, &progress)
     });
-    let result = run_queries(session.as_mut(), mapping, &mut sink, || true).await;
+    let result = run_queries(session.as_mut(), mapping, Feeds::USERS, &mut sink, || true).await;
     drop(sink);
     let found = worker.join().map_err(|_| ExtractError::Crashed)?;
     session.close().await;
@@ -63,7 +63,7 @@ fn look(mapping: &Mapping, stream: &RowStream, progress: &Progress) -> Vec<Extra
                 found.push(ExtractColumns {
                     name: extract.name.clone(),
                     rows: 0,
-                    missing: Builder::new(&USERS).start(extract, &columns).err().unwrap_or_default(),
+                    missing: Builder::new(&mapping.users).start(extract, &columns).err().unwrap_or_default(),
                     columns: columns.into_iter().map(|column| ColumnView::new(extract, column)).collect(),
                 });
             }

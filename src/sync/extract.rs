@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Progress;
 use super::freshness::{self, Times};
+use super::{Feeds, Progress};
 use crate::error::Hint;
 use crate::infiniti::builder::{Builder, MissingColumn};
-use crate::infiniti::contract::USERS;
 use crate::infiniti::patron::Patrons;
-use crate::mapping::Mapping;
+use crate::mapping::{Extract, Feed, Mapping};
 use crate::source::row::{Message, RowSink, RowStream, channel};
 use crate::source::{self, Source, SourceError};
 
 /// What a mapping's extracts gave.
 #[derive(Debug)]
 pub struct Extraction {
-    /// The patrons and rejections.
-    pub patrons: Patrons,
+    /// The patrons and rejections of each feed that was wanted, in the order in which they are sent.
+    pub feeds: Vec<Patrons>,
     /// What the mapping's freshness queries gave, if that was wanted.
     pub times: Times,
     /// How long it took, login included.
@@ -35,6 +34,15 @@ pub struct Wanted {
     pub digests: bool,
     /// The times of the freshness queries.
     pub times: bool,
+    /// The feeds that are read.
+    pub feeds: Feeds,
+}
+
+impl Extraction {
+    /// The patrons of the first feed that was wanted.
+    pub fn into_first(self) -> Option<Patrons> {
+        self.feeds.into_iter().next()
+    }
 }
 
 /// Why an extraction failed.
@@ -128,13 +136,11 @@ pub async fn extract(
     let (mut sink, stream) = channel();
     let worker = std::thread::spawn({
         let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
-        let builder = Builder::new(&USERS);
-        let builder = if wanted.digests { builder.with_digests(&mapping.users.extracts) } else { builder };
-        move || make_patrons(&mapping, builder, &stream, wanted.most.unwrap_or(u64::MAX), &progress)
+        move || make_patrons(&mapping, wanted, &stream, &progress)
     });
-    let failure = run_queries(session.as_mut(), mapping, &mut sink, || true).await.err();
+    let failure = run_queries(session.as_mut(), mapping, wanted.feeds, &mut sink, || true).await.err();
     drop(sink);
-    let patrons = worker.join().map_err(|_| ExtractError::Crashed)?;
+    let feeds = worker.join().map_err(|_| ExtractError::Crashed)?;
     let mut times = Ok(Times::new());
     if wanted.times && failure.is_none() {
         times = freshness::ask(session.as_mut(), mapping).await;
@@ -142,8 +148,8 @@ pub async fn extract(
     session.close().await;
     match failure {
         // Why the worker stopped comes first: the reading side may have failed only because of it.
-        Some(failure) => Err(patrons.err().unwrap_or(failure)),
-        None => Ok(Extraction { patrons: patrons?, times: times?, elapsed: started.elapsed() }),
+        Some(failure) => Err(feeds.err().unwrap_or(failure)),
+        None => Ok(Extraction { feeds: feeds?, times: times?, elapsed: started.elapsed() }),
     }
 }
 
@@ -151,11 +157,12 @@ pub async fn extract(
 pub(super) async fn run_queries(
     session: &mut dyn Source,
     mapping: &Mapping,
+    feeds: Feeds,
     sink: &mut RowSink,
     mut goes_on: impl FnMut() -> bool + Send,
 ) -> Result<(), ExtractError> {
-    for extract in &mapping.users.extracts {
-        tracing::debug!(extract = extract.name, "reading");
+    for (feed, extract) in extracts(mapping, feeds) {
+        tracing::debug!(feed = feed.contract.feed, extract = extract.name, "reading");
         if let Err(source) = session.extract(&extract.query, sink).await {
             return Err(ExtractError::Query { extract: extract.name.clone(), source });
         }
@@ -164,6 +171,12 @@ pub(super) async fn run_queries(
         }
     }
     Ok(())
+}
+
+/// The extracts of these feeds, in the order in which they are read.
+fn extracts(mapping: &Mapping, feeds: Feeds) -> impl Iterator<Item = (&Feed, &Extract)> {
+    let feeds = mapping.feeds().filter(move |feed| feeds.contains(feed.contract));
+    feeds.flat_map(|feed| feed.extracts.iter().map(move |extract| (feed, extract)))
 }
 
 /// Waits before a connection is tried again. Few and short: a schedule tries again anyway.
@@ -189,22 +202,34 @@ pub(super) async fn connect(mapping: &Mapping) -> Result<Box<dyn Source>, Extrac
 /// The mapping thread: takes rows until the reading side is gone.
 fn make_patrons(
     mapping: &Mapping,
-    mut builder: Builder,
+    wanted: Wanted,
     stream: &RowStream,
-    most: u64,
     progress: &Progress,
-) -> Result<Patrons, ExtractError> {
-    let mut extracts = mapping.users.extracts.iter();
-    let mut left = most;
+) -> Result<Vec<Patrons>, ExtractError> {
+    let builder = |feed: &Feed| {
+        let builder = Builder::new(feed);
+        if wanted.digests { builder.with_digests() } else { builder }
+    };
+    let mut feeds = mapping.feeds().filter(|feed| wanted.feeds.contains(feed.contract));
+    let mut extracts = extracts(mapping, wanted.feeds);
+    let mut finished = Vec::new();
+    let mut current: Option<(&Feed, Builder)> = None;
+    let mut left = wanted.most.unwrap_or(u64::MAX);
     while let Some(message) = stream.next() {
         match message {
             Message::Columns(columns) => {
-                let Some(extract) = extracts.next() else { break };
+                let Some((feed, extract)) = extracts.next() else { break };
+                if current.as_ref().is_none_or(|(current, _)| current.contract.feed != feed.contract.feed) {
+                    finished.extend(current.take().map(|(_, builder)| builder.finish()));
+                    current = feeds.next().map(|feed| (feed, builder(feed)));
+                }
+                let Some((_, builder)) = &mut current else { break };
                 builder
                     .start(extract, &columns)
                     .map_err(|missing| ExtractError::MissingColumns { extract: extract.name.clone(), missing })?;
             }
             Message::Rows(block) => {
+                let Some((_, builder)) = &mut current else { break };
                 let taken = builder.rows(&block, left);
                 progress.add_rows(taken);
                 left -= taken;
@@ -216,7 +241,10 @@ fn make_patrons(
             Message::End => {}
         }
     }
-    Ok(builder.finish())
+    finished.extend(current.map(|(_, builder)| builder.finish()));
+    // Those that reading did not come to.
+    finished.extend(feeds.map(|feed| builder(feed).finish()));
+    Ok(finished)
 }
 
 /// The columns in words, for messages.

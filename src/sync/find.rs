@@ -5,9 +5,9 @@ use std::sync::{Arc, mpsc};
 use unicode_normalization::UnicodeNormalization;
 
 use super::extract::{connect, run_queries};
-use super::{ExtractError, Progress};
+use super::{ExtractError, Feeds, Progress};
 use crate::infiniti::builder::Builder;
-use crate::infiniti::contract::{ADMINSYSTEMID, EMAILADDRESS, Header, LIBRARYBARCODE, USERNAME, USERS};
+use crate::infiniti::contract::{ADMINSYSTEMID, EMAILADDRESS, Header, LIBRARYBARCODE, USERNAME};
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::trace::{Ending, Observer, Stage, Trace};
 use crate::infiniti::value::RowPlace;
@@ -82,7 +82,7 @@ pub async fn find(mapping: &Arc<Mapping>, sought: Sought, progress: &Arc<Progres
     });
     // After each extract the reading side waits for the other, which may have found the row: what comes after it must
     // not be asked for, nor fail.
-    let result = run_queries(session.as_mut(), mapping, &mut sink, move || ends.recv().is_ok()).await;
+    let result = run_queries(session.as_mut(), mapping, Feeds::USERS, &mut sink, move || ends.recv().is_ok()).await;
     drop(sink);
     let search = worker.join().map_err(|_| ExtractError::Crashed)?;
     session.close().await;
@@ -100,7 +100,7 @@ fn look_through(
     ended: &mpsc::Sender<()>,
     progress: &Progress,
 ) -> Result<Search, ExtractError> {
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
+    let mut builder = Builder::new(&mapping.users).with_digests();
     let mut lens = Lens::new(sought);
     let mut all_columns: Vec<Vec<Column>> = Vec::new();
     while let Some(message) = stream.next() {
@@ -147,7 +147,7 @@ fn retrace(
     let number = usize::from(row.place.extract);
     let columns = all_columns.get(number).cloned().unwrap_or_default();
     let mut trace = Trace::default();
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
+    let mut builder = Builder::new(&mapping.users).with_digests();
     if let Some(extract) = mapping.users.extracts.get(number) {
         builder
             .start(extract, &columns)

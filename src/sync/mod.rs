@@ -2,6 +2,7 @@
 //! row, the age of the data.
 
 mod columns;
+mod decide;
 pub mod expect;
 mod extract;
 mod find;
@@ -10,15 +11,55 @@ pub mod plan;
 mod run;
 
 pub use columns::{ColumnView, ExtractColumns, columns};
+pub use decide::Request;
 pub(crate) use extract::missing_columns;
 pub use extract::{ExtractError, Extraction, Wanted, extract};
 pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};
-pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Reason, Scope, Stop, Why};
-pub use run::{Failure, Report, Run, Timing, push, stop, summary};
+pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Plans, Reason, Scope, Stop, Why};
+pub use run::{Failure, Report, Reports, Run, Timing, push, stop, summary};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use crate::infiniti::contract::{Contract, FEEDS};
+
+/// Some of the feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Feeds(u8);
+
+impl Feeds {
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+    /// The accounts alone.
+    pub const USERS: Self = Self(1);
+
+    /// The feeds of these contracts.
+    pub fn of<'c>(contracts: impl IntoIterator<Item = &'c Contract>) -> Self {
+        Self(contracts.into_iter().fold(0, |feeds, contract| feeds | bit(contract)))
+    }
+
+    /// These feeds and those.
+    #[must_use]
+    pub fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether the feed of a contract is among them.
+    pub fn contains(self, contract: &Contract) -> bool {
+        self.0 & bit(contract) != 0
+    }
+}
+
+impl Default for Feeds {
+    fn default() -> Self {
+        Self::USERS
+    }
+}
+
+fn bit(contract: &Contract) -> u8 {
+    FEEDS.iter().position(|feed| feed.feed == contract.feed).map_or(0, |place| 1 << place)
+}
 
 /// How far a run is, for whoever wants to show it.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! What a push would do: decided before anything is sent, printed by a rehearsal, carried out by a push. No I/O, no clock.
 
+pub(super) mod accounts;
 mod batches;
-mod comparison;
+pub(super) mod comparison;
 mod leavers;
 mod limits;
 mod prospect;
@@ -21,17 +22,68 @@ pub use leavers::{Leaver, Rename, Renames, Stage, Wait};
 pub use limits::{Counted, Stop};
 pub use prospect::Prospect;
 
+use accounts::Accounts;
+
 use super::expect::{Judged, Outcome, Verdict};
 use crate::error::ExitCode;
-use crate::infiniti::contract::{FORMCLASS, Header, HeaderSet};
+use crate::infiniti::contract::{Contract, Header, HeaderSet};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
-use crate::mapping::{LeaverAction, Mapping, Mode, Send};
+use crate::mapping::{Feed, LeaverAction, Leavers, Mapping, Mode, Send};
 use crate::state::layer::compare_keys;
 use crate::state::{Accepted, Entry, Facts, State, StateError};
 
-/// What a push would do.
+/// What a push would do: a plan for each feed that it sends.
+#[derive(Debug)]
+pub struct Plans {
+    /// In the order in which they are sent. Never empty.
+    pub feeds: Vec<Plan>,
+    /// A hash of what all of them would do: the same for a rehearsal and for the push after it.
+    pub id: PlanId,
+}
+
+impl Plans {
+    /// Of the plans of some feeds, at least one.
+    pub fn new(feeds: Vec<Plan>) -> Self {
+        let id = match feeds.as_slice() {
+            [plan] => plan.id,
+            plans => {
+                let mut hash = Sha256::new();
+                plans.iter().for_each(|plan| hash.update(plan.id.0));
+                PlanId::of(hash)
+            }
+        };
+        Self { feeds, id }
+    }
+
+    /// That of the accounts, if they are sent.
+    pub fn users(&self) -> Option<&Plan> {
+        self.feeds.iter().find(|plan| plan.contract().account.is_none())
+    }
+
+    /// Everything that stops it, with the plan of which it does. Unless empty, nothing may be sent of any feed.
+    pub fn stops(&self) -> impl Iterator<Item = (&Plan, &Stop)> {
+        self.feeds.iter().flat_map(|plan| plan.stops.iter().map(move |stop| (plan, stop)))
+    }
+
+    /// Whether something stops it.
+    pub fn is_stopped(&self) -> bool {
+        self.stops().next().is_some()
+    }
+
+    /// The exit code of a rehearsal.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_stopped() { ExitCode::Stopped } else { self.exit_code_within_limits() }
+    }
+
+    /// The exit code if the limits allow it, or somebody approved it, and Infiniti accepts all of it.
+    pub fn exit_code_within_limits(&self) -> ExitCode {
+        self.feeds.iter().map(Plan::exit_code_within_limits).max().unwrap_or(ExitCode::Complete)
+    }
+}
+
+/// What a push would do with one feed.
 #[derive(Debug)]
 pub struct Plan {
     /// The patrons and rejections it was made of.
@@ -44,6 +96,11 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// The patrons that are not sent, since Infiniti has them as they are.
     pub unchanged: u64,
+    /// The patrons that Infiniti keeps as they are although rows of theirs changed, since others of their rows are rejected:
+    /// what is sent replaces what is there, so that something good might go.
+    pub kept: Vec<u32>,
+    /// Patrons who wait for their account, which this push does not send.
+    pub waiting: u64,
     /// The patrons that Infiniti has and the source has no longer, in key order.
     pub leavers: Vec<Leaver>,
     /// Why no leaver is deactivated now, if one would be.
@@ -75,6 +132,14 @@ pub struct Plan {
 /// The id of a plan: 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanId([u8; 8]);
+
+impl PlanId {
+    fn of(hash: Sha256) -> Self {
+        let mut id = [0; 8];
+        id.copy_from_slice(&hash.finalize()[..8]);
+        Self(id)
+    }
+}
 
 impl fmt::Display for PlanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,17 +278,38 @@ impl Plan {
     /// Compares what the source has with what Infiniti accepted.
     pub fn new(
         patrons: Patrons,
-        mapping: &Mapping,
+        (mapping, feed): (&Mapping, &Feed),
         known: &Known,
         judged: Judged,
         asked: Asked,
         now: Timestamp,
     ) -> Self {
-        let signature = signature(mapping, &patrons);
+        Self::of_feed(patrons, (mapping, feed), known, None, judged, asked, now)
+    }
+
+    /// Likewise of a feed that hangs on accounts: of those who have none tonight nothing is missed.
+    pub(super) fn of_feed(
+        patrons: Patrons,
+        (mapping, feed): (&Mapping, &Feed),
+        known: &Known,
+        accounts: Option<&Accounts>,
+        judged: Judged,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Self {
+        let signature = signature(feed);
         let scope = scope(mapping, &known.facts, &signature, asked, now);
-        let comparison = Comparison::of(&patrons, known, scope, now);
+        let comparison = Comparison::of(&patrons, known, accounts, scope, now);
         let Comparison {
-            mut changes, unchanged, mut leavers, returned, forgotten, known: known_count, entries, ..
+            mut changes,
+            unchanged,
+            mut leavers,
+            returned,
+            forgotten,
+            kept,
+            known: known_count,
+            entries,
+            ..
         } = comparison;
         let renames = leavers::find_renames(&patrons, &known.key, &changes, &mut leavers);
         let doubtful: HashSet<u32> = renames.iter().map(|rename| rename.patron).collect();
@@ -238,23 +324,24 @@ impl Plan {
             Renames::Separate => {}
         }
         let holds_renames = asked.renames == Renames::Hold && !renames.is_empty();
-        let wait = leavers::settle(&mut leavers, &patrons, mapping.leavers, asked.renames, now);
+        let wait = leavers::settle(&mut leavers, &patrons, leavers_of(mapping, feed), asked.renames, now);
         if mapping.leavers.action == LeaverAction::Ignore {
             leavers.clear();
         }
         let create_only = patrons.create_only();
         let left_out = left_out(create_only, known, asked);
-        let mut stops = limits::check(&patrons, mapping, known, &changes, &leavers, known_count);
+        let mut stops = limits::check(&patrons, feed, known, &changes, &leavers, known_count);
         let failed = judged.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Failed);
         stops.extend(failed.cloned().map(|verdict| Stop::Expectation(Box::new(verdict))));
         let patrons = Arc::new(patrons);
-        let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, mapping.target.batch_rows);
+        let most = batches::Most::of(mapping, feed);
+        let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, most);
         let id = id(&patrons, known, (&changes, &leavers, &batches), &judged.verdicts, !stops.is_empty());
         let left_out = if changes.iter().any(|change| !change.is_known) { left_out } else { HeaderSet::default() };
         let mut facts = Facts {
             headers: signature,
             has_baseline: true,
-            rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect(),
+            rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.counted())).collect(),
             patrons: entries + changes.iter().filter(|change| change.reason == Reason::New).count() as u64,
             values: judged.values,
             ..known.facts.clone()
@@ -281,6 +368,8 @@ impl Plan {
             scope,
             changes,
             unchanged,
+            kept,
+            waiting: 0,
             leavers,
             wait,
             renames,
@@ -297,13 +386,12 @@ impl Plan {
         }
     }
 
-    /// The exit code of a rehearsal.
-    pub fn exit_code(&self) -> ExitCode {
-        if self.stops.is_empty() { self.exit_code_within_limits() } else { ExitCode::Stopped }
+    /// The feed's contract.
+    pub fn contract(&self) -> &'static Contract {
+        self.patrons.contract
     }
 
-    /// The exit code if the limits allow it, or somebody approved it, and Infiniti accepts all of it.
-    pub fn exit_code_within_limits(&self) -> ExitCode {
+    fn exit_code_within_limits(&self) -> ExitCode {
         if self.holds_renames || !self.patrons.rejections.is_empty() {
             ExitCode::Rejections
         } else {
@@ -314,6 +402,11 @@ impl Plan {
     /// How many rows it sends.
     pub fn rows_to_send(&self) -> u64 {
         self.batches.iter().map(|batch| batch.content.rows() as u64).sum()
+    }
+
+    /// How many patrons it sends.
+    pub fn patrons_to_send(&self) -> u64 {
+        self.batches.iter().map(|batch| batch.content.patrons() as u64).sum()
     }
 
     /// The changes of one reason.
@@ -333,35 +426,54 @@ fn left_out(create_only: HeaderSet, known: &Known, asked: Asked) -> HeaderSet {
     if known.facts.has_baseline || asked.all_new { HeaderSet::default() } else { create_only }
 }
 
-/// The headers that a mapping fills, and when: another signature leads to a full push.
-fn signature(mapping: &Mapping, patrons: &Patrons) -> String {
+/// Nothing says how Infiniti would be told that somebody has no contact, picture or group any more: that is only reported.
+fn leavers_of(mapping: &Mapping, feed: &Feed) -> Leavers {
+    match feed.contract.account {
+        Some(_) if mapping.leavers.action == LeaverAction::Deactivate => {
+            Leavers { action: LeaverAction::Report, ..mapping.leavers }
+        }
+        Some(_) | None => mapping.leavers,
+    }
+}
+
+/// The headers that a feed fills, and when; of a feed with settings of its own also what these make of what is sent: another
+/// signature leads to a full push.
+fn signature(feed: &Feed) -> String {
     let mut headers: BTreeMap<Header, Send> = BTreeMap::new();
-    for rule in mapping.users.extracts.iter().flat_map(|extract| &extract.rules) {
+    for rule in feed.extracts.iter().flat_map(|extract| &extract.rules) {
         let send = headers.entry(rule.header).or_insert(rule.send);
         if rule.send == Send::Create {
             *send = Send::Create;
         }
     }
     let name = |(header, send): (&Header, &Send)| {
-        let name = patrons.contract.rule(*header).name;
+        let name = feed.header_name(*header);
         match send {
             Send::Always => name.to_owned(),
             Send::Create => format!("{name}:create"),
         }
     };
-    headers.iter().map(name).collect::<Vec<_>>().join(" ")
+    let mut signature = headers.iter().map(name).collect::<Vec<_>>().join(" ");
+    if feed.contract.account.is_some() {
+        signature = format!("{signature} -> {}", feed.path);
+    }
+    if feed.images.as_ref().is_some_and(|images| images.resize) {
+        signature.push_str(" resized");
+    }
+    signature
 }
 
 /// The form classes of those who are sent, by their prints; whoever is sent like everybody else brings no new one.
 fn form_classes(patrons: &Patrons, key: &Key, changes: &[Change]) -> BTreeMap<u64, String> {
     let mut classes = BTreeMap::new();
+    let Some(class) = patrons.contract.classes else { return classes };
     let sent: Vec<u32> =
         changes.iter().filter(|change| change.reason != Reason::Resent).map(|change| change.patron).collect();
     for (at, patron) in sent.iter().enumerate() {
         patrons.warm(&sent, at);
-        let cell = patrons.cells(*patron).find(|(header, _)| *header == FORMCLASS);
+        let cell = patrons.cells(*patron).find(|(header, _)| *header == class);
         if let Some((_, cell)) = cell.filter(|(_, cell)| !cell.is_empty()) {
-            classes.entry(key.print(FORMCLASS, cell)).or_insert_with(|| cell_value(cell).into_owned());
+            classes.entry(key.print(class, cell)).or_insert_with(|| cell_value(cell).into_owned());
         }
     }
     classes
@@ -429,7 +541,5 @@ fn id(
             hash.update(leaver.username.as_bytes());
         }
     }
-    let mut id = [0; 8];
-    id.copy_from_slice(&hash.finalize()[..8]);
-    PlanId(id)
+    PlanId::of(hash)
 }

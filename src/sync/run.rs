@@ -9,37 +9,24 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::expect;
-use super::plan::{Batch, BatchKind, Content, Leaver, Plan, Reason, Renames, Scope, Stage};
+use super::plan::comparison::take_prints;
+use super::plan::{BatchKind, Content, Leaver, Plan, Plans, Reason, Renames, Scope, Stage};
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Route, Target, TargetError};
 use crate::infiniti::fingerprint::Key;
+use crate::infiniti::payload::cell_value;
 use crate::infiniti::value::RowPlace;
+use crate::mapping::Mapping;
 use crate::process::{run_id, this_host};
 use crate::state::layer::{Active, Moment, Page, Patch, Prints, StandingPatch, compare_keys, pages};
 use crate::state::{Outcome, Seconds, State, StateError, Summary};
 
-/// What became of a plan.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Requests that carried rows.
-    pub batches: u64,
-    /// Rows that Infiniti accepted.
-    pub accepted: u64,
-    /// Of these, new patrons, as far as Infiniti said.
-    pub created: u64,
-    /// Of these, patrons that were there already.
-    pub updated: u64,
-    /// Of these, leavers that are no longer enabled.
-    pub deactivated: u64,
-    /// Rows that Infiniti refused, in its words.
-    pub failed: Vec<Failure>,
-    /// Rows that were sent and of which nobody knows what became of them.
-    pub unknown: u64,
-    /// Rows that were not sent, since the push ended before.
-    pub not_sent: u64,
-    /// Bytes of CSV in the requests that were sent.
-    pub bytes: u64,
+/// What became of the plans of a push.
+#[derive(Debug)]
+pub struct Reports {
+    /// One for each feed, in the order of the plans.
+    pub feeds: Vec<Report>,
     /// What ended the push early.
     pub error: Option<TargetError>,
     /// What could not be written into the state; it ends a push, too.
@@ -48,6 +35,61 @@ pub struct Report {
     pub is_interrupted: bool,
     /// From the first batch to the last answer.
     pub elapsed: Duration,
+}
+
+impl Reports {
+    /// The exit code of plans that were carried out.
+    pub fn exit_code(&self, plans: &Plans) -> ExitCode {
+        let sum = |count: fn(&Report) -> u64| self.feeds.iter().map(count).sum::<u64>();
+        if self.is_interrupted {
+            ExitCode::Interrupted
+        } else if self.state_error.is_some() {
+            ExitCode::State
+        } else if self.error.is_some() || sum(|report| report.unknown) > 0 {
+            ExitCode::Target
+        } else if self.feeds.iter().all(|report| report.failed.is_empty() && report.unsent.is_empty()) {
+            plans.exit_code_within_limits()
+        } else {
+            ExitCode::Rejections
+        }
+    }
+
+    fn ends(&self) -> bool {
+        self.error.is_some() || self.state_error.is_some() || self.is_interrupted
+    }
+}
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Requests that carried rows.
+    pub batches: u64,
+    /// Patrons that Infiniti accepted, each with all rows.
+    pub accepted: u64,
+    /// Of these rows, new ones, as far as Infiniti said.
+    pub created: u64,
+    /// Of these rows, those that were there already.
+    pub updated: u64,
+    /// Of these, leavers that are no longer enabled.
+    pub deactivated: u64,
+    /// Patrons that Infiniti refused, in its words.
+    pub failed: Vec<Failure>,
+    /// Patrons that were sent and of whom nobody knows what became of them.
+    pub unknown: u64,
+    /// Patrons that were not sent, since the push ended before.
+    pub not_sent: u64,
+    /// Patrons who were not sent, since Infiniti did not accept their account.
+    pub waiting: u64,
+    /// Patrons whose row could not be sent, and why.
+    pub unsent: Vec<Failure>,
+    /// Bytes in the requests that were sent.
+    pub bytes: u64,
+    /// Whether every row was sent, and Infiniti said what became of it.
+    pub is_complete: bool,
+    /// From the first batch to the last answer.
+    pub elapsed: Duration,
+    /// The patrons who are new and were not accepted, by number.
+    unaccepted: Vec<u32>,
 }
 
 /// A row that Infiniti refused.
@@ -61,37 +103,13 @@ pub struct Failure {
     pub message: String,
 }
 
-impl Report {
-    /// Whether every row was sent, and Infiniti said what became of it.
-    pub fn is_complete(&self) -> bool {
-        self.error.is_none()
-            && self.state_error.is_none()
-            && !self.is_interrupted
-            && self.unknown == 0
-            && self.not_sent == 0
-    }
-
-    /// The exit code of a plan that was carried out.
-    pub fn exit_code(&self, plan: &Plan) -> ExitCode {
-        if self.is_interrupted {
-            ExitCode::Interrupted
-        } else if self.state_error.is_some() {
-            ExitCode::State
-        } else if self.error.is_some() || self.unknown > 0 {
-            ExitCode::Target
-        } else if self.failed.is_empty() {
-            plan.exit_code_within_limits()
-        } else {
-            ExitCode::Rejections
-        }
-    }
-}
-
-/// A run that carries a plan out.
+/// A run that carries plans out.
 #[derive(Debug)]
 pub struct Run<'r> {
+    /// What is pushed.
+    pub mapping: &'r Mapping,
     /// What is to be done.
-    pub plan: &'r Plan,
+    pub plans: &'r Plans,
     /// Where it goes.
     pub target: &'r Target,
     /// Where it is written down; nothing if the mapping keeps no state.
@@ -120,94 +138,112 @@ pub struct Timing {
 /// So many more requests may look for bad rows in batches that were refused as a whole, in one run.
 const HALVINGS_MAX: u32 = 64;
 
-/// Sends the batches of a plan one after the other. Stops at the first one that fails as a whole: what ails one ails the
-/// next, and a second unknown outcome helps nobody. A batch that is refused is halved until the bad rows are found.
-pub async fn push(mut run: Run<'_>) -> Report {
+/// Sends the batches of each feed's plan one after the other. Stops at the first one that fails as a whole: what ails one
+/// ails the next, and a second unknown outcome helps nobody. A batch that is refused is halved until the bad rows are found.
+pub async fn push(mut run: Run<'_>) -> Reports {
     let started = Instant::now();
     let sending = run.interrupt.sending();
-    let mut report = Report::default();
-    if let Err(error) = run.send(&mut report).await {
-        report.state_error = Some(error);
-    }
-    let rows: usize = run.plan.batches.iter().map(|batch| batch.content.rows()).sum();
-    report.not_sent = rows as u64 - report.accepted - report.failed.len() as u64 - report.unknown;
-    report.elapsed = started.elapsed();
-    if let Err(error) = run.finish(&report).await {
-        // The first failure is the one that says why.
-        report.state_error.get_or_insert(error);
+    let none = |plan: &Plan| Report { not_sent: plan.patrons_to_send(), ..Report::default() };
+    let mut reports = Reports {
+        feeds: run.plans.feeds.iter().map(none).collect(),
+        error: None,
+        state_error: None,
+        is_interrupted: false,
+        elapsed: Duration::ZERO,
+    };
+    for number in 0..run.plans.feeds.len() {
+        let begun = Instant::now();
+        if let Err(error) = run.feed(number, &mut reports).await {
+            reports.state_error = Some(error);
+        }
+        reports.feeds[number].elapsed = begun.elapsed();
+        reports.elapsed = started.elapsed();
+        let is_last = reports.ends() || number + 1 == run.plans.feeds.len();
+        if let Err(error) = run.finish(number, &reports, is_last).await {
+            // The first failure is the one that says why.
+            reports.state_error.get_or_insert(error);
+        }
+        if reports.ends() {
+            break;
+        }
     }
     drop(sending);
-    report
+    reports
 }
 
-impl Run<'_> {
-    async fn send(&mut self, report: &mut Report) -> Result<(), StateError> {
-        let mut halvings = HALVINGS_MAX;
-        if self.plan.batches.is_empty() {
-            return Ok(());
-        }
+impl<'r> Run<'r> {
+    /// Sends one feed.
+    async fn feed(&mut self, number: usize, reports: &mut Reports) -> Result<(), StateError> {
+        let plan: &'r Plan = &self.plans.feeds[number];
+        let refused = self.refused(plan, reports);
         if let Some(state) = &mut self.state {
-            state.begin(&record(self.plan, None, self.timing, None), fill(returned(self.plan))).await?;
+            state.turn_to(plan.contract().feed).await?;
+            if !plan.batches.is_empty() {
+                let record = record(self.plans, None, self.timing, None);
+                state.begin(&record, fill(returned(plan))).await?;
+            }
         }
-        for batch in &self.plan.batches {
+        let mut halvings = HALVINGS_MAX;
+        for batch in &plan.batches {
             if self.interrupt.is_asked() {
-                report.is_interrupted = true;
-                return Ok(());
+                reports.is_interrupted = true;
+                break;
+            }
+            let mut content = batch.content.clone();
+            if !refused.is_empty() {
+                content = content.only(|patron| !refused.contains(&plan.patrons.key(patron).to_lowercase()));
+                let waiting = (batch.content.patrons() - content.patrons()) as u64;
+                reports.feeds[number].waiting += waiting;
+                reports.feeds[number].not_sent -= waiting;
+                if content.patrons() == 0 {
+                    continue;
+                }
             }
             // Until everybody was sent once, Infiniti may have patrons that are not in the state: one more of unknown
             // outcome says nothing new, and is sent again all the same.
-            let is_told = self.plan.has_baseline || batch.kind != BatchKind::Create;
+            let is_told = plan.has_baseline || batch.kind != BatchKind::Create;
             if let Some(state) = self.state.as_mut().filter(|_| is_told) {
-                state.depart(departures(self.plan, &batch.content)).await?;
+                state.depart(departures(plan, &content)).await?;
             }
-            let delivery = deliver(self.target, self.progress, &batch.content, &mut halvings).await;
-            self.count(batch, &delivery, report);
-            let error = delivery.error;
+            let delivery = deliver(self.mapping, (self.target, self.progress), plan, &content, &mut halvings).await;
+            count(plan, batch.kind, &content, &delivery, &mut reports.feeds[number]);
             if let Some(state) = &mut self.state {
-                state.arrive(arrivals(self.plan, &batch.content, &delivery.outcomes, state.key())).await?;
+                state.arrive(arrivals(plan, &content, &delivery.outcomes, state.key())).await?;
             }
-            if error.is_some() {
-                report.error = error;
-                return Ok(());
+            if delivery.error.is_some() {
+                reports.error = delivery.error;
+                break;
             }
         }
+        let report = &mut reports.feeds[number];
+        report.is_complete = report.not_sent == 0 && report.unknown == 0 && report.unsent.is_empty();
         Ok(())
     }
 
-    fn count(&self, batch: &Batch, delivery: &Delivery, report: &mut Report) {
-        let of = |outcome| delivery.outcomes.iter().filter(|each| **each == outcome).count() as u64;
-        let accepted = of(RowOutcome::Accepted);
-        report.batches += delivery.requests;
-        report.bytes += delivery.bytes;
-        report.accepted += accepted;
-        report.created += delivery.created;
-        report.updated += delivery.updated;
-        if batch.kind == BatchKind::Deactivate {
-            report.deactivated += accepted;
-        }
-        report.unknown += of(RowOutcome::Unknown);
-        for (row, message) in &delivery.failed {
-            report.failed.push(failure(self.plan, &batch.content, *row, message.clone()));
-        }
-        tracing::info!(
-            kind = batch.kind.code(),
-            rows = batch.content.rows(),
-            accepted,
-            failed = delivery.failed.len(),
-            unknown = of(RowOutcome::Unknown),
-            "batch answered"
-        );
+    /// The keys, in lower case, of those whose account was sent tonight for the first time and is not accepted.
+    fn refused(&self, plan: &Plan, reports: &Reports) -> HashSet<String> {
+        let (Some(by), Some(users)) = (plan.contract().account, self.plans.users()) else { return HashSet::new() };
+        let all = self.plans.feeds.iter().zip(&reports.feeds);
+        let report = all.filter(|(plan, _)| plan.contract().account.is_none()).map(|(_, report)| report);
+        let value = |patron: &u32| {
+            let cell = users.patrons.cells(*patron).find(|(header, _)| *header == by);
+            cell.map(|(_, cell)| cell_value(cell).to_lowercase())
+        };
+        report.flat_map(|report| &report.unaccepted).filter_map(value).collect()
     }
 
     /// Writes down who is missing and who is back, and the run.
-    async fn finish(&mut self, report: &Report) -> Result<(), StateError> {
+    async fn finish(&mut self, number: usize, reports: &Reports, is_last: bool) -> Result<(), StateError> {
         let Some(state) = &mut self.state else { return Ok(()) };
-        let facts = if report.is_complete() { self.plan.facts.clone() } else { state.facts().clone() };
-        let run = record(self.plan, Some(report), self.timing, Some(Timestamp::now()));
-        let mut marks = marks(self.plan, report, self.renames);
-        if self.plan.batches.is_empty() {
+        let (plan, report) = (&self.plans.feeds[number], &reports.feeds[number]);
+        state.turn_to(plan.contract().feed).await?;
+        let is_complete = report.is_complete && !reports.ends();
+        let facts = if is_complete { plan.facts.clone() } else { state.facts().clone() };
+        let run = record(self.plans, Some(reports), self.timing, is_last.then(Timestamp::now));
+        let mut marks = marks(plan, report, self.renames);
+        if plan.batches.is_empty() {
             // Nothing was begun, so this is not written yet. One transaction a night is enough for a school that rests.
-            marks.extend(returned(self.plan));
+            marks.extend(returned(plan));
             marks.sort_by(|(a, _), (b, _)| compare_keys(a, b));
         }
         state.finish(fill(marks), facts, &run).await
@@ -215,37 +251,51 @@ impl Run<'_> {
 }
 
 /// Sends a batch, in halves if it is refused as a whole.
-async fn deliver(target: &Target, progress: &Arc<Progress>, content: &Content, halvings: &mut u32) -> Delivery {
-    let mut delivery = Delivery { outcomes: vec![RowOutcome::NotSent; content.rows()], ..Delivery::default() };
-    let whole = 0..content.rows();
-    let mut left = vec![whole];
-    while let Some(rows) = left.pop() {
-        let part = if rows.len() == content.rows() { content.clone() } else { content.part(rows.clone()) };
-        let counted = Arc::new(Counted { payload: part.payload(), progress: Arc::clone(progress) });
-        let result = target.push(Route::USERS, counted).await;
+async fn deliver(
+    mapping: &Mapping,
+    (target, progress): (&Target, &Arc<Progress>),
+    plan: &Plan,
+    content: &Content,
+    halvings: &mut u32,
+) -> Delivery {
+    let count = content.patrons();
+    let mut delivery = Delivery { outcomes: vec![RowOutcome::NotSent; count], ..Delivery::default() };
+    let feed = mapping.feeds().find(|feed| *feed.contract == *plan.contract());
+    let path = feed.map_or("", |feed| &feed.path);
+    let route = Route { contract: plan.contract(), path };
+    let mut left = vec![0..count];
+    while let Some(patrons) = left.pop() {
+        let part = if patrons.len() == count { content.clone() } else { content.part(patrons.clone()) };
+        let payload = part.payload();
+        let length = payload.length();
+        let counted = Arc::new(Counted { payload, progress: Arc::clone(progress) });
+        let result = target.push(route, counted).await;
         if result.as_ref().err().is_none_or(TargetError::is_unknown) {
             delivery.requests += 1;
-            delivery.bytes += part.length();
+            delivery.bytes += length;
         }
         match result {
-            Ok(receipt) => delivery.accept(&receipt, &rows),
+            Ok(receipt) => delivery.accept(&receipt, &part, &patrons),
             Err(error) if error.is_unknown() => {
-                delivery.outcomes[rows].fill(RowOutcome::Unknown);
+                delivery.outcomes[patrons].fill(RowOutcome::Unknown);
                 delivery.error = Some(error);
                 break;
             }
-            Err(error) if error.is_for_the_whole() && rows.len() > 1 && *halvings >= 2 => {
+            Err(error) if error.is_for_the_whole() && patrons.len() > 1 && *halvings >= 2 => {
                 *halvings -= 2;
-                tracing::warn!(rows = rows.len(), reason = %error, "batch refused as a whole, sending it in halves");
-                let middle = rows.start + rows.len() / 2;
-                left.push(middle..rows.end);
-                left.push(rows.start..middle);
+                tracing::warn!(
+                    rows = part.rows(),
+                    reason = %error,
+                    "batch refused as a whole, sending it in halves"
+                );
+                let middle = patrons.start + patrons.len() / 2;
+                left.push(middle..patrons.end);
+                left.push(patrons.start..middle);
             }
-            // Alone in its batch, and not the first one: it is this row that is refused.
-            Err(error @ TargetError::Refused { .. }) if rows.len() == 1 && content.rows() > 1 => {
+            // Alone in its batch, and not the first one: it is this patron that is refused.
+            Err(error @ TargetError::Refused { .. }) if patrons.len() == 1 && count > 1 => {
                 let words = error.words().map_or_else(|| error.to_string(), |words| words.as_str().to_owned());
-                delivery.outcomes[rows.start] = RowOutcome::Failed;
-                delivery.failed.push((rows.start, words));
+                delivery.fail(patrons.start, &words);
             }
             Err(error) => {
                 delivery.error = Some(error);
@@ -256,11 +306,43 @@ async fn deliver(target: &Target, progress: &Arc<Progress>, content: &Content, h
     delivery
 }
 
-/// What became of the rows of a batch.
+fn count(plan: &Plan, kind: BatchKind, content: &Content, delivery: &Delivery, report: &mut Report) {
+    let of = |outcome| delivery.outcomes.iter().filter(|each| **each == outcome).count() as u64;
+    let (accepted, unknown, failed) = (of(RowOutcome::Accepted), of(RowOutcome::Unknown), of(RowOutcome::Failed));
+    report.batches += delivery.requests;
+    report.bytes += delivery.bytes;
+    report.accepted += accepted;
+    report.created += delivery.created;
+    report.updated += delivery.updated;
+    if kind == BatchKind::Deactivate {
+        report.deactivated += accepted;
+    }
+    report.unknown += unknown;
+    report.not_sent -= accepted + unknown + failed;
+    for (number, message) in &delivery.failed {
+        report.failed.push(failure(plan, content, *number, message.clone()));
+    }
+    if let (BatchKind::Create, Content::Patrons(csv)) = (kind, content) {
+        let is_not = |(_, outcome): &(usize, &RowOutcome)| **outcome != RowOutcome::Accepted;
+        let numbers = (0..).zip(&delivery.outcomes).filter(is_not).map(|(number, _)| csv.patron(number));
+        report.unaccepted.extend(numbers);
+    }
+    tracing::info!(
+        feed = plan.contract().feed,
+        kind = kind.code(),
+        rows = content.rows(),
+        accepted,
+        failed,
+        unknown,
+        "batch answered"
+    );
+}
+
+/// What became of the patrons of a batch.
 #[derive(Default)]
 struct Delivery {
     outcomes: Vec<RowOutcome>,
-    /// In the order of the rows' answers, with Infiniti's words.
+    /// By the number of the patron, in the order of the rows' answers, with Infiniti's words.
     failed: Vec<(usize, String)>,
     created: u64,
     updated: u64,
@@ -278,17 +360,29 @@ pub(super) enum RowOutcome {
 }
 
 impl Delivery {
-    fn accept(&mut self, receipt: &Receipt, rows: &Range<usize>) {
-        self.outcomes[rows.clone()].fill(RowOutcome::Accepted);
-        for failed in receipt.failed() {
-            self.outcomes[rows.start + failed.row] = RowOutcome::Failed;
-            self.failed.push((rows.start + failed.row, failed.message.to_string()));
-        }
+    /// Of a patron with several rows all must be accepted.
+    fn accept(&mut self, receipt: &Receipt, part: &Content, patrons: &Range<usize>) {
+        self.outcomes[patrons.clone()].fill(RowOutcome::Accepted);
         for row in receipt.unknown() {
-            self.outcomes[rows.start + row] = RowOutcome::Unknown;
+            self.outcomes[patrons.start + part.number_of(*row)] = RowOutcome::Unknown;
+        }
+        for failed in receipt.failed() {
+            self.fail(patrons.start + part.number_of(failed.row), failed.message.as_str());
         }
         self.created += receipt.created() as u64;
         self.updated += receipt.updated() as u64;
+    }
+
+    fn fail(&mut self, number: usize, words: &str) {
+        self.outcomes[number] = RowOutcome::Failed;
+        match self.failed.last_mut().filter(|(last, _)| *last == number) {
+            Some((_, said)) if said.split("; ").any(|each| each == words) => {}
+            Some((_, said)) => {
+                said.push_str("; ");
+                said.push_str(words);
+            }
+            None => self.failed.push((number, words.to_owned())),
+        }
     }
 }
 
@@ -304,7 +398,7 @@ fn failure(plan: &Plan, content: &Content, row: usize, message: String) -> Failu
 
 /// Adds each patron of a batch as one of unknown outcome.
 pub(super) fn departures<'p>(plan: &'p Plan, content: &'p Content) -> impl FnMut(&mut Page) -> bool + Send + 'p {
-    let mut rows = 0..content.rows();
+    let mut rows = 0..content.patrons();
     move |page| {
         let Some(row) = rows.next() else { return false };
         let mut unknown = |username: &str, is_staff| {
@@ -347,7 +441,7 @@ pub(super) fn arrivals<'p>(
                 let username = plan.patrons.key(patron);
                 let mut patch = Patch { outcome: Some(outcome), ..Patch::of(&username, plan.patrons.is_staff(patron)) };
                 if outcome == Outcome::Accepted {
-                    prints.take(&key, plan.patrons.digested_cells(patron));
+                    take_prints(&mut prints, &key, &plan.patrons, patron);
                     let fingerprint = key.fingerprint(plan.patrons.digest(patron));
                     patch.standing = StandingPatch::Active(Active::new(at, fingerprint, &prints));
                     patch.missing = Some(None);
@@ -402,7 +496,7 @@ pub(super) fn marks(plan: &Plan, report: &Report, renames: Renames) -> Vec<(Stri
             .map(|leaver| (leaver.username.clone(), Mark::Missing(leaver.since))),
     );
     marks.extend(plan.forgotten.iter().map(|username| (username.clone(), Mark::Gone)));
-    if renames == Renames::Realigned && report.is_complete() {
+    if renames == Renames::Realigned && report.is_complete {
         // The old username goes only once Infiniti has accepted the new one.
         let refused: HashSet<&str> = report.failed.iter().map(|failure| failure.username.as_str()).collect();
         let accepted = plan.renames.iter().filter(|rename| !refused.contains(&*plan.patrons.key(rename.patron)));
@@ -418,37 +512,64 @@ pub(super) fn fill(marks: Vec<(String, Mark)>) -> impl FnMut(&mut Page) -> bool 
     move |page| marks.next().map(|(username, mark)| page.add(&mark.patch(&username))).is_some()
 }
 
-/// Writes down that a limit stopped a plan, and who is back all the same.
+/// Writes down that a limit stopped a push, and who is back all the same.
 ///
 /// # Errors
 /// Any [`StateError`].
-pub async fn stop(plan: &Plan, state: &mut State, timing: Timing, approve: &str) -> Result<(), StateError> {
+pub async fn stop(plans: &Plans, state: &mut State, timing: Timing, approve: &str) -> Result<(), StateError> {
     let mut run = crate::state::Run {
         exit_code: Some(ExitCode::Stopped.number()),
-        ..record(plan, None, timing, Some(Timestamp::now()))
+        ..record(plans, None, timing, Some(Timestamp::now()))
     };
     run.summary.approve = Some(approve.to_owned());
-    let facts = state.facts().clone();
-    state.finish(fill(returned(plan)), facts, &run).await
+    for plan in &plans.feeds {
+        state.turn_to(plan.contract().feed).await?;
+        let facts = state.facts().clone();
+        state.finish(fill(returned(plan)), facts, &run).await?;
+    }
+    Ok(())
 }
 
 /// A run for the history.
-fn record(plan: &Plan, report: Option<&Report>, timing: Timing, ended_at: Option<Timestamp>) -> crate::state::Run {
+fn record(plans: &Plans, reports: Option<&Reports>, timing: Timing, ended_at: Option<Timestamp>) -> crate::state::Run {
     crate::state::Run {
         started_at: timing.started_at,
         ended_at,
-        mode: match plan.scope {
-            Scope::Delta => "delta".to_owned(),
-            Scope::Full(_) => "full".to_owned(),
+        mode: match plans.feeds.first().map(|plan| plan.scope) {
+            Some(Scope::Full(_)) => "full".to_owned(),
+            Some(Scope::Delta) | None => "delta".to_owned(),
         },
-        plan: Some(plan.id.to_string()),
-        exit_code: report.map(|report| report.exit_code(plan).number()),
-        summary: summary(plan, report, timing),
+        plan: Some(plans.id.to_string()),
+        exit_code: reports.filter(|_| ended_at.is_some()).map(|reports| reports.exit_code(plans).number()),
+        summary: summary(plans, reports, timing),
     }
 }
 
 /// What a run came to: counts only.
-pub fn summary(plan: &Plan, report: Option<&Report>, timing: Timing) -> Summary {
+pub fn summary(plans: &Plans, reports: Option<&Reports>, timing: Timing) -> Summary {
+    let mut all = Summary::default();
+    for (number, plan) in plans.feeds.iter().enumerate() {
+        let counts = feed_summary(plan, reports.map(|reports| &reports.feeds[number]));
+        match plan.contract().account {
+            None => all = Summary { feeds: std::mem::take(&mut all.feeds), ..counts },
+            Some(_) => {
+                all.feeds.insert(plan.contract().feed.to_owned(), counts);
+            }
+        }
+    }
+    let elapsed = reports.map_or(Duration::ZERO, |reports| reports.elapsed);
+    all.seconds = Seconds::of(timing.read, timing.plan, elapsed);
+    all.host = this_host();
+    all.run = run_id().to_string();
+    if let Some(error) = reports.and_then(|reports| reports.error.as_ref()) {
+        all.error = Some(error.to_string());
+        all.hint = error.hint().map(Into::into);
+    }
+    all
+}
+
+/// What a run came to with one feed.
+fn feed_summary(plan: &Plan, report: Option<&Report>) -> Summary {
     let patrons = &plan.patrons;
     let mut summary = Summary {
         rows: patrons.extracts.iter().map(|extract| (extract.name.clone(), extract.rows)).collect(),
@@ -462,11 +583,10 @@ pub fn summary(plan: &Plan, report: Option<&Report>, timing: Timing) -> Summary 
         grace: plan.leavers.iter().filter(|leaver| matches!(leaver.stage, Stage::Grace { .. })).count() as u64,
         deactivations: plan.deactivations().count() as u64,
         renames: if plan.holds_renames { plan.renames.len() as u64 } else { 0 },
+        waiting: plan.waiting + report.map_or(0, |report| report.waiting),
+        kept: plan.kept.len() as u64,
         expectations: expect::count(&plan.verdicts),
         stops: plan.stops.iter().map(|stop| stop.code().to_owned()).collect(),
-        seconds: Seconds::of(timing.read, timing.plan, Duration::ZERO),
-        host: this_host(),
-        run: run_id().to_string(),
         ..Summary::default()
     };
     for rejection in &patrons.rejections {
@@ -485,9 +605,7 @@ pub fn summary(plan: &Plan, report: Option<&Report>, timing: Timing) -> Summary 
         summary.failed = report.failed.len() as u64;
         summary.unknown = report.unknown;
         summary.not_sent = report.not_sent;
-        summary.seconds = Seconds::of(timing.read, timing.plan, report.elapsed);
-        summary.error = report.error.as_ref().map(ToString::to_string);
-        summary.hint = report.error.as_ref().and_then(TargetError::hint).map(Into::into);
+        summary.unsent = report.unsent.len() as u64;
     }
     summary
 }

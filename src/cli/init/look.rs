@@ -8,7 +8,6 @@ use crate::cli::args::InitArgs;
 use crate::cli::output;
 use crate::error::Error;
 use crate::infiniti::builder::{Builder, MissingColumn};
-use crate::infiniti::contract::USERS;
 use crate::mapping::propose::{self, Look, Picked, Sampled, Sql, Who};
 use crate::mapping::{Mapping, nearest};
 use crate::source::catalogue::{self, Relation};
@@ -317,7 +316,7 @@ pub(super) async fn try_out(seen: &Seen, file: &Path, text: &str) -> Vec<Trial> 
     let mut trials = Vec::new();
     for extract in &mapping.users.extracts {
         let result = sessions.read(&extract.query, 1).await.map(|table| {
-            let missing = Builder::new(&USERS).start(extract, &table.columns).err().unwrap_or_default();
+            let missing = Builder::new(&mapping.users).start(extract, &table.columns).err().unwrap_or_default();
             (table.columns.len(), missing)
         });
         trials.push(Trial { extract: extract.name.clone(), result });

@@ -107,6 +107,8 @@ fn write_checks(out: &mut impl Write, explained: &Explained<'_>) -> io::Result<(
                 WarningKind::StaffWithoutAddress => {
                     "no `emailaddress`: the staff member cannot be written to".to_owned()
                 }
+                // Of other feeds.
+                WarningKind::UnknownWord(_) | WarningKind::NoAccount | WarningKind::StaffWithoutGroup => continue,
                 WarningKind::ControlCharacter(header) => {
                     format!("a line break or control character in `{}`; a space was put in its place", name(header))
                 }

@@ -14,7 +14,7 @@ use crate::infiniti::contract::{Header, HeaderSet};
 use crate::infiniti::patron::{ExtractCount, Patrons, WarningKind};
 use crate::mapping::{Hold, Mapping, MappingError, schema};
 use crate::sync::plan::Stage;
-use crate::sync::{Plan, Reason, Scope, Why};
+use crate::sync::{Failure, Plan, Reason, Report, Scope, Why};
 
 impl Output {
     /// The result of `check`.
@@ -121,18 +121,61 @@ pub(super) fn hold_object(hold: &Hold) -> Value {
 }
 
 fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
-    let plan = &planned.plan;
+    let plans = &planned.plans;
+    let reports = planned.reports.as_ref();
+    let mut fields = Map::new();
+    fields.insert("source".into(), planned.source.clone().into());
+    fields.insert("target".into(), planned.target.clone().into());
+    fields.insert("dry_run".into(), dry_run.into());
+    fields.insert("hold".into(), planned.hold.as_ref().map_or(Value::Null, hold_object));
+    fields.insert("read_seconds".into(), planned.timing.read.as_secs_f64().into());
+    // The accounts stand at the top, as when there was nothing else; the other feeds in a list of their own.
+    let mut others = Vec::new();
+    for (number, plan) in plans.feeds.iter().enumerate() {
+        let mut of_feed = feed_fields(plan, reports.map(|reports| &reports.feeds[number]));
+        match plan.contract().account {
+            None => fields.extend(of_feed),
+            Some(_) => {
+                of_feed.insert("feed".into(), plan.contract().feed.into());
+                others.push(Value::Object(of_feed));
+            }
+        }
+    }
+    if !others.is_empty() {
+        fields.insert("feeds".into(), others.into());
+    }
+    if let Some(Value::Object(plan)) = fields.get_mut("plan") {
+        // What is approved is all of them.
+        plan.insert("id".into(), plans.id.to_string().into());
+    }
+    fields.insert("plan_id".into(), plans.id.to_string().into());
+    let stops: Vec<Value> = plans.stops().map(|(plan, stop)| Value::from(stop_text(plan, stop).0)).collect();
+    fields.insert("stops".into(), stops.into());
+    let codes: Vec<Value> = plans.stops().map(|(_, stop)| Value::from(stop.code())).collect();
+    fields.insert("limits_exceeded".into(), codes.into());
+    if let Some(approved) = &planned.other_approval {
+        fields.insert("other_approval".into(), approved.clone().into());
+    }
+    let Some(reports) = reports else { return fields };
+    fields.insert("sent_seconds".into(), reports.elapsed.as_secs_f64().into());
+    fields.insert("interrupted".into(), reports.is_interrupted.into());
+    if let Some(error) = &reports.error {
+        fields.insert("error".into(), error_object(error, error.hint().as_ref()));
+    }
+    if let Some(error) = &reports.state_error {
+        fields.insert("state_error".into(), error_object(error, error.hint().as_ref()));
+    }
+    fields
+}
+
+/// What was planned and done with one feed.
+fn feed_fields(plan: &Plan, report: Option<&Report>) -> Map<String, Value> {
     let patrons = &plan.patrons;
     let mut fields = Map::new();
     let mut add = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
     };
-    add("source", planned.source.clone().into());
-    add("target", planned.target.clone().into());
-    add("dry_run", dry_run.into());
-    add("hold", planned.hold.as_ref().map_or(Value::Null, hold_object));
     add("extracts", extracts(&patrons.extracts));
-    add("read_seconds", planned.timing.read.as_secs_f64().into());
     add("rows_read", patrons.rows().into());
     add("rows_to_send", plan.rows_to_send().into());
     add("batches", plan.batches.len().into());
@@ -144,13 +187,7 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     add("expectations", expect::verdicts(&plan.verdicts, false));
     add("left_out", names(plan.left_out));
     add("plan", plan_object(plan, &names));
-    add("stops", plan.stops.iter().map(|stop| Value::from(stop_text(stop).0)).collect());
-    add("limits_exceeded", plan.stops.iter().map(|stop| Value::from(stop.code())).collect());
-    if let Some(approved) = &planned.other_approval {
-        add("other_approval", approved.clone().into());
-    }
-    let Some(report) = &planned.report else { return fields };
-    add("sent_seconds", report.elapsed.as_secs_f64().into());
+    let Some(report) = report else { return fields };
     add("batches_sent", report.batches.into());
     add("bytes", report.bytes.into());
     add("accepted", report.accepted.into());
@@ -159,40 +196,41 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     add("deactivated", report.deactivated.into());
     add("unknown", report.unknown.into());
     add("not_sent", report.not_sent.into());
-    add(
-        "refused",
-        report
-            .failed
-            .iter()
-            .map(|failure| {
-                json!({
-                    "extract": failure.place.map(|place| patrons.extract_name(place.extract)),
-                    "row": failure.place.map(|place| place.row),
-                    "username": failure.username,
-                    "message": failure.message,
-                })
-            })
-            .collect(),
-    );
-    add("interrupted", report.is_interrupted.into());
-    if let Some(error) = &report.error {
-        add("error", error_object(error, error.hint().as_ref()));
-    }
-    if let Some(error) = &report.state_error {
-        add("state_error", error_object(error, error.hint().as_ref()));
+    add("refused", failures(patrons, &report.failed));
+    if patrons.contract.account.is_some() {
+        add("waiting", report.waiting.into());
+        add("unsent", failures(patrons, &report.unsent));
     }
     fields
 }
 
-fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
-    let counts: Map<String, Value> = Reason::ALL
+fn failures(patrons: &Patrons, failures: &[Failure]) -> Value {
+    failures
         .iter()
-        .map(|reason| (reason.code().to_owned(), plan.of_reason(*reason).count().into()))
-        .chain([
-            ("unchanged".to_owned(), plan.unchanged.into()),
-            ("deactivated".to_owned(), plan.deactivations().count().into()),
-        ])
-        .collect();
+        .map(|failure| {
+            json!({
+                "extract": failure.place.map(|place| patrons.extract_name(place.extract)),
+                "row": failure.place.map(|place| place.row),
+                "username": failure.username,
+                "message": failure.message,
+            })
+        })
+        .collect()
+}
+
+fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
+    let counts: Map<String, Value> =
+        Reason::ALL
+            .iter()
+            .map(|reason| (reason.code().to_owned(), plan.of_reason(*reason).count().into()))
+            .chain([
+                ("unchanged".to_owned(), plan.unchanged.into()),
+                ("deactivated".to_owned(), plan.deactivations().count().into()),
+            ])
+            .chain(plan.contract().account.iter().flat_map(|_| {
+                [("waiting".to_owned(), plan.waiting.into()), ("kept".to_owned(), plan.kept.len().into())]
+            }))
+            .collect();
     // Whoever is only sent again is counted: everybody's name would say nothing.
     let changes: Vec<Value> = plan
         .changes
@@ -306,7 +344,11 @@ pub(super) fn warnings(patrons: &Patrons) -> Value {
             let header = match warning.kind {
                 WarningKind::NoBarcode => "librarybarcode",
                 WarningKind::StaffWithoutAddress => "emailaddress",
-                WarningKind::ControlCharacter(header) => patrons.contract.rule(header).name,
+                WarningKind::ControlCharacter(header) | WarningKind::UnknownWord(header) => {
+                    patrons.contract.rule(header).name
+                }
+                WarningKind::NoAccount => patrons.contract.rule(patrons.contract.key()).name,
+                WarningKind::StaffWithoutGroup => "group",
             };
             json!({
                 "kind": warning.kind.code(),

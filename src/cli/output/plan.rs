@@ -11,19 +11,37 @@ use crate::infiniti::contract::{Contract, HeaderSet};
 use crate::mapping::Limit;
 use crate::sync::expect::Outcome;
 use crate::sync::plan::{Change, Counted, Leaver, Stage, Wait};
-use crate::sync::{Plan, Reason, Scope, Stop, Why};
+use crate::sync::{Plan, PlanId, Reason, Scope, Stop, Why};
 
 /// So many usernames, classes or renames stand in a line; the others are counted.
 const NAMED: usize = 5;
 
-/// The plan in a few lines; each patron in one of its own if asked for.
-pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, is_verbose: bool) -> io::Result<()> {
-    writeln!(out, "  plan      {}, {}: {}", plan.id, scope(plan.scope), counts(plan))?;
+/// The plan of a feed in a few lines, the first with the id of all of them; each patron in one of its own if asked for.
+pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, id: Option<PlanId>, is_verbose: bool) -> io::Result<()> {
+    let id = id.map(|id| format!("{id}, ")).unwrap_or_default();
+    writeln!(out, "  plan      {id}{}: {}", scope(plan.scope), counts(plan))?;
     if !plan.left_out.is_empty() {
         writeln!(
             out,
             "  left out  {} (`send: create`): in the first push nobody knows who is new; `--all-new` sends it",
             names(plan.patrons.contract, plan.left_out)
+        )?;
+    }
+    if plan.waiting > 0 {
+        writeln!(
+            out,
+            "  {WARNING}waiting{WARNING:#}   {} for the account, which `--feed users` sends",
+            counted(plan.waiting, "patron")
+        )?;
+    }
+    if !plan.kept.is_empty() {
+        let usernames: Vec<String> =
+            plan.kept.iter().take(NAMED + 1).map(|patron| plan.patrons.username(*patron)).collect();
+        writeln!(
+            out,
+            "  {WARNING}kept{WARNING:#}      {} as Infiniti has it, until the rejected rows are repaired ({})",
+            counted(plan.kept.len() as u64, "patron"),
+            listed(&usernames.iter().map(String::as_str).collect::<Vec<_>>())
         )?;
     }
     for verdict in plan.verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Warned) {
@@ -131,12 +149,15 @@ fn write_leavers(out: &mut impl Write, plan: &Plan) -> io::Result<()> {
     part("sent once without an answer, perhaps not in Infiniti", &|leaver| leaver.stage == Stage::Uncertain);
     let usernames: Vec<&str> = plan.leavers.iter().map(|leaver| leaver.username.as_str()).collect();
     let detail = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    writeln!(
-        out,
-        "  leavers   {} in Infiniti and no longer in the source{detail} ({})",
-        counted(plan.leavers.len() as u64, "patron"),
-        listed(&usernames)
-    )?;
+    let (count, usernames) = (counted(plan.leavers.len() as u64, "patron"), listed(&usernames));
+    match plan.contract().account {
+        None => writeln!(out, "  leavers   {count} in Infiniti and no longer in the source{detail} ({usernames})")?,
+        Some(_) => writeln!(
+            out,
+            "  {WARNING}gone{WARNING:#}      {count}: Infiniti has {} the source has no longer{detail} ({usernames})",
+            plan.contract().feed
+        )?,
+    }
     match &plan.wait {
         Some(wait) => writeln!(out, "    {}", wait_text(wait)),
         None => Ok(()),
@@ -190,8 +211,16 @@ fn listed(names: &[&str]) -> String {
     text
 }
 
-/// A stop in words, and what to do.
-pub(in crate::cli) fn stop_text(stop: &Stop) -> (String, String) {
+/// A stop of a plan in words, and what to do.
+pub(in crate::cli) fn stop_text(plan: &Plan, stop: &Stop) -> (String, String) {
+    let (message, hint) = text_of(stop);
+    match plan.contract().account {
+        None => (message, hint),
+        Some(_) => (format!("{}: {message}", plan.contract().feed), hint),
+    }
+}
+
+fn text_of(stop: &Stop) -> (String, String) {
     let whose = |extract: &Option<String>| match extract {
         Some(extract) => format!("extract `{extract}`"),
         None => "all extracts together".to_owned(),

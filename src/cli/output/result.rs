@@ -6,9 +6,10 @@ use super::plan::{stop_text, write_plan};
 use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, seconds, write_failed};
 use crate::cli::push::{Done, Earlier, Ended, Planned, Pushed};
 use crate::error::{Error, ExitCode, causes};
+use crate::infiniti::contract::Rows;
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
 use crate::mapping::{Hold, MappingError, Severity};
-use crate::sync::{Failure, Report};
+use crate::sync::{Failure, Plan, Report, Reports};
 
 /// So many rejected rows are listed; the others are counted.
 const LISTED: usize = 20;
@@ -35,8 +36,8 @@ impl Output {
             }
             Ok(Done::Planned(planned)) => {
                 write_planned(&mut self.data(), &name(), planned, is_rehearsal, is_verbose).map_err(write_failed)?;
-                if let Some(report) = &planned.report {
-                    self.ended_early(report).map_err(write_failed)?;
+                if let Some(reports) = &planned.reports {
+                    self.ended_early(reports).map_err(write_failed)?;
                 }
                 self.stopped(planned, &pushed.path.display().to_string(), is_rehearsal).map_err(write_failed)
             }
@@ -58,7 +59,7 @@ impl Output {
         }
     }
 
-    fn ended_early(&mut self, report: &Report) -> io::Result<()> {
+    fn ended_early(&mut self, report: &Reports) -> io::Result<()> {
         if let Some(error) = &report.error {
             self.failed_batch(error)?;
         }
@@ -95,27 +96,26 @@ impl Output {
     }
 
     fn stopped(&mut self, planned: &Planned, path: &str, is_rehearsal: bool) -> io::Result<()> {
-        let plan = &planned.plan;
         let mut notes = self.notes();
         if let Some(approved) = &planned.other_approval {
             writeln!(
                 notes,
                 "{ERROR}stopped{ERROR:#}: the plan is no longer `{approved}`, which was approved, but `{}`; nothing was sent",
-                plan.id
+                planned.plans.id
             )?;
             writeln!(notes, "{HINT}hint{HINT:#}: look at it with `sispush diff {path}`")?;
         }
         // What was approved and sent is over its limits, but did not stop.
-        if planned.report.is_some() {
+        if planned.reports.is_some() {
             return Ok(());
         }
-        for stop in &plan.stops {
-            let (message, hint) = stop_text(stop);
+        for (plan, stop) in planned.plans.stops() {
+            let (message, hint) = stop_text(plan, stop);
             let what = if is_rehearsal { "a push would send nothing" } else { "nothing was sent" };
             writeln!(notes, "{ERROR}stopped{ERROR:#}: {message}; {what}")?;
             writeln!(notes, "{HINT}hint{HINT:#}: {hint}")?;
         }
-        if !plan.stops.is_empty() {
+        if planned.plans.is_stopped() {
             writeln!(
                 notes,
                 "{HINT}hint{HINT:#}: if all of it is right, `{}` carries out this plan, once",
@@ -164,8 +164,8 @@ fn already_text(earlier: &Earlier) -> String {
 pub(in crate::cli) fn outcome_with_causes(pushed: &Pushed) -> String {
     match (&pushed.result, pushed.why()) {
         (Err(Error::Mapping(_)), _) | (_, None) => outcome(pushed),
-        (Ok(Done::Planned(planned)), Some(why)) => match &planned.report {
-            Some(report) => format!("{}; {why}", counts(planned, report)),
+        (Ok(Done::Planned(planned)), Some(why)) => match &planned.reports {
+            Some(reports) => format!("{}; {why}", counts(planned, reports)),
             None => why,
         },
         (_, Some(why)) => why,
@@ -181,14 +181,16 @@ pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
         Err(Error::Mapping(error)) => return mapping_text(error),
         Err(error) => return error.to_string(),
     };
-    let plan = &planned.plan;
-    match &planned.report {
+    match &planned.reports {
         None if planned.other_approval.is_some() => "another plan than the approved one, nothing sent".into(),
-        None if !plan.stops.is_empty() => "stopped by a limit, nothing sent".into(),
-        None => format!("would send {}", counted(plan.rows_to_send(), "row")),
-        Some(Report { error: Some(error), .. }) => error.to_string(),
-        Some(Report { state_error: Some(error), .. }) => error.to_string(),
-        Some(report) => counts(planned, report),
+        None if planned.plans.is_stopped() => "stopped by a limit, nothing sent".into(),
+        None => {
+            let rows = planned.plans.feeds.iter().map(Plan::rows_to_send).sum();
+            format!("would send {}", counted(rows, "row"))
+        }
+        Some(Reports { error: Some(error), .. }) => error.to_string(),
+        Some(Reports { state_error: Some(error), .. }) => error.to_string(),
+        Some(reports) => counts(planned, reports),
     }
 }
 
@@ -206,14 +208,22 @@ fn counted_more(count: u64) -> String {
     format!("{} more problem{}", number(count), if count == 1 { "" } else { "s" })
 }
 
-fn counts(planned: &Planned, report: &Report) -> String {
-    format!(
-        "{} accepted, {} refused, {} rejected, {} unchanged",
-        number(report.accepted),
-        number(report.failed.len() as u64),
-        number(planned.plan.patrons.rejections.len() as u64),
-        number(planned.plan.unchanged)
-    )
+/// What came of each feed, the accounts without a name of their own.
+fn counts(planned: &Planned, reports: &Reports) -> String {
+    let each = planned.plans.feeds.iter().zip(&reports.feeds).map(|(plan, report)| {
+        let counts = format!(
+            "{} accepted, {} refused, {} rejected, {} unchanged",
+            number(report.accepted),
+            number(report.failed.len() as u64),
+            number(plan.patrons.rejections.len() as u64),
+            number(plan.unchanged)
+        );
+        match plan.contract().account {
+            None => counts,
+            Some(_) => format!("{}: {counts}", plan.contract().feed),
+        }
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn hold_text(hold: &Hold) -> String {
@@ -227,48 +237,72 @@ fn write_planned(
     is_rehearsal: bool,
     is_verbose: bool,
 ) -> io::Result<()> {
-    let plan = &planned.plan;
-    let patrons = &plan.patrons;
-    writeln!(out, "{STRONG}{name}{STRONG:#}: {} -> {}", planned.source, planned.target)?;
-    if let Some(hold) = &planned.hold {
-        writeln!(out, "  {WARNING}hold{WARNING:#}      {}", hold_text(hold))?;
+    for (number, plan) in planned.plans.feeds.iter().enumerate() {
+        let patrons = &plan.patrons;
+        let is_first = number == 0;
+        let feed = match plan.contract().account {
+            None => String::new(),
+            Some(_) => format!(", {}", plan.contract().feed),
+        };
+        if is_first {
+            writeln!(out, "{STRONG}{name}{feed}{STRONG:#}: {} -> {}", planned.source, planned.target)?;
+        } else {
+            writeln!(out, "{STRONG}{name}{feed}{STRONG:#}")?;
+        }
+        if let Some(hold) = planned.hold.as_ref().filter(|_| is_first) {
+            writeln!(out, "  {WARNING}hold{WARNING:#}      {}", hold_text(hold))?;
+        }
+        let time = if is_first { format!(" ({})", seconds(planned.timing.read)) } else { String::new() };
+        writeln!(out, "  read      {}{time}", read_text(patrons))?;
+        write_findings(out, patrons, LISTED)?;
+        write_plan(out, plan, is_first.then_some(planned.plans.id), is_verbose)?;
+        match &planned.reports {
+            Some(reports) => write_report(out, plan, &reports.feeds[number])?,
+            None if is_rehearsal && !planned.plans.is_stopped() => writeln!(
+                out,
+                "  would send {} in {}; nothing was sent",
+                counted(plan.rows_to_send(), "row"),
+                batches(plan.batches.len() as u64),
+            )?,
+            None => {}
+        }
     }
-    let extracts: Vec<String> =
-        patrons.extracts.iter().map(|extract| format!("{} {}", extract.name, number(extract.rows))).collect();
-    writeln!(
-        out,
-        "  read      {}: {} ({})",
-        counted(patrons.rows(), "row"),
-        extracts.join(", "),
-        seconds(planned.timing.read)
-    )?;
-    write_findings(out, patrons, LISTED)?;
-    write_plan(out, plan, is_verbose)?;
-    match &planned.report {
-        Some(report) => write_report(out, patrons, report),
-        None if is_rehearsal && plan.stops.is_empty() => writeln!(
-            out,
-            "  would send {} in {}; nothing was sent",
-            counted(plan.rows_to_send(), "row"),
-            batches(plan.batches.len() as u64),
-        ),
-        None => Ok(()),
-    }
+    Ok(())
+}
+
+fn read_text(patrons: &Patrons) -> String {
+    let each = patrons.extracts.iter().map(|extract| {
+        let left_out = match extract.left_out {
+            0 => String::new(),
+            count => format!(" ({} without an account)", number(count)),
+        };
+        format!("{} {}{left_out}", extract.name, number(extract.rows))
+    });
+    format!("{}: {}", counted(patrons.rows(), "row"), each.collect::<Vec<_>>().join(", "))
 }
 
 fn batches(count: u64) -> String {
     counted(count, "batch").replace("batchs", "batches")
 }
 
-fn write_report(out: &mut impl Write, patrons: &Patrons, report: &Report) -> io::Result<()> {
+fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Result<()> {
+    let patrons = &plan.patrons;
+    let unit = if patrons.contract.rows == Rows::One { "row" } else { "patron" };
     let sent = report.accepted + report.failed.len() as u64 + report.unknown;
+    if report.waiting > 0 {
+        writeln!(
+            out,
+            "  {WARNING}waiting{WARNING:#}   {}: Infiniti did not accept the account",
+            counted(report.waiting, "patron")
+        )?;
+    }
     if sent + report.not_sent == 0 {
         return writeln!(out, "  sent      nothing: there is nothing to send");
     }
     writeln!(
         out,
         "  sent      {}, {} in {} ({})",
-        counted(sent, "row"),
+        counted(sent, unit),
         bytes(report.bytes),
         batches(report.batches),
         seconds(report.elapsed)
@@ -280,12 +314,12 @@ fn write_report(out: &mut impl Write, patrons: &Patrons, report: &Report) -> io:
     writeln!(
         out,
         "  accepted  {}: {} created, {} updated{deactivated}",
-        counted(report.accepted, "row"),
+        counted(report.accepted, unit),
         number(report.created),
         number(report.updated - report.deactivated.min(report.updated))
     )?;
     if !report.failed.is_empty() {
-        writeln!(out, "  {ERROR}refused{ERROR:#}   {}", counted(report.failed.len() as u64, "row"))?;
+        writeln!(out, "  {ERROR}refused{ERROR:#}   {}", counted(report.failed.len() as u64, unit))?;
         for Failure { username, place, message } in report.failed.iter().take(LISTED) {
             let place = match place {
                 Some(place) => format!("{} row {}", patrons.extract_name(place.extract), place.row),
@@ -299,12 +333,12 @@ fn write_report(out: &mut impl Write, patrons: &Patrons, report: &Report) -> io:
         writeln!(
             out,
             "  {ERROR}unknown{ERROR:#}   {}: sent, but Infiniti did not say what became of {}",
-            counted(report.unknown, "row"),
+            counted(report.unknown, unit),
             if report.unknown == 1 { "it" } else { "them" }
         )?;
     }
     if report.not_sent > 0 {
-        writeln!(out, "  {ERROR}not sent{ERROR:#}  {}", counted(report.not_sent, "row"))?;
+        writeln!(out, "  {ERROR}not sent{ERROR:#}  {}", counted(report.not_sent, unit))?;
     }
     Ok(())
 }
@@ -348,14 +382,26 @@ fn warning_text(patrons: &Patrons, warning: &Warning) -> String {
         WarningKind::StaffWithoutAddress => {
             format!("{} no `emailaddress` and cannot be written to", who("staff member has", "staff members have"))
         }
+        WarningKind::UnknownWord(header) => format!(
+            "{} a word in `{}` that is not among those that are known; Infiniti may not know it either",
+            who("patron has", "patrons have"),
+            patrons.contract.rule(header).name
+        ),
+        WarningKind::NoAccount => {
+            format!("{} out, having no account", who("patron is left", "patrons are left"))
+        }
+        WarningKind::StaffWithoutGroup => {
+            format!("{} in no group and cannot borrow", who("staff member is", "staff members are"))
+        }
         WarningKind::ControlCharacter(header) => format!(
             "{} a line break or control character in `{}`; a space was put in its place",
             who("patron has", "patrons have"),
             patrons.contract.rule(header).name
         ),
     };
-    let mut names = warning.usernames.join(", ");
-    if count > warning.usernames.len() as u64 {
+    let named: Vec<&str> = warning.usernames.iter().map(String::as_str).take(LISTED).collect();
+    let mut names = named.join(", ");
+    if count > named.len() as u64 {
         names.push_str(", …");
     }
     format!("{what} ({names})")

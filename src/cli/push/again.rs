@@ -44,6 +44,9 @@ impl Again {
         if plan.all_new {
             option("--all-new");
         }
+        for feed in &plan.feeds {
+            option(&format!("--feed {}", feed.contract().feed));
+        }
         if args.despite_hold {
             option("--despite-hold");
         }

@@ -11,6 +11,7 @@ use crate::mapping::{Code, MappingError, Severity};
 use crate::ops::notify::event::{Came, Happened, Kind, Trouble, without_digits};
 use crate::ops::report::why_rejected;
 use crate::state::Summary;
+use crate::sync::Plan;
 use crate::sync::plan::Stop;
 use crate::sync::summary;
 
@@ -21,7 +22,7 @@ pub(super) fn happened(pushed: &Pushed) -> Happened {
     let came = match &pushed.result {
         Ok(Done::Held(_) | Done::Already(_)) => Came::LeftOut,
         Err(Error::Interrupted) => Came::Interrupted,
-        Ok(Done::Planned(planned)) if planned.report.as_ref().is_some_and(|report| report.is_interrupted) => {
+        Ok(Done::Planned(planned)) if planned.reports.as_ref().is_some_and(|reports| reports.is_interrupted) => {
             Came::Interrupted
         }
         Ok(Done::Planned(_)) | Err(_) => Came::Pushed,
@@ -31,7 +32,7 @@ pub(super) fn happened(pushed: &Pushed) -> Happened {
         _ => code.number(),
     };
     let counts = match &pushed.result {
-        Ok(Done::Planned(planned)) => Some(summary(&planned.plan, planned.report.as_ref(), planned.timing)),
+        Ok(Done::Planned(planned)) => Some(summary(&planned.plans, planned.reports.as_ref(), planned.timing)),
         _ => None,
     };
     Happened {
@@ -65,7 +66,7 @@ fn trouble(pushed: &Pushed, code: ExitCode, counts: Option<&Summary>) -> Option<
         Err(Error::Mapping(error)) => Some(invalid(error, number, &file)),
         Err(error) => Some(failed(error.told(), error.hint().map(Into::into))),
         Ok(Done::Planned(planned)) => {
-            let report = planned.report.as_ref();
+            let report = planned.reports.as_ref();
             match code {
                 ExitCode::Complete | ExitCode::Interrupted => None,
                 ExitCode::Rejections => counts.map(|counts| rejections(counts, &file)),
@@ -110,24 +111,23 @@ fn place(line: usize, base: Option<&str>) -> String {
 }
 
 fn stopped(planned: &Planned, file: &str) -> Trouble {
-    let plan = &planned.plan;
-    let codes: BTreeSet<&str> = plan.stops.iter().map(Stop::code).collect();
-    let codes: Vec<&str> = codes.into_iter().collect();
-    let (what, hint) = match plan.stops.first() {
+    let codes: BTreeSet<String> = planned.plans.stops().map(|(plan, stop)| code_of(plan, stop.code())).collect();
+    let codes: Vec<String> = codes.into_iter().collect();
+    let (what, hint) = match planned.plans.stops().next() {
         // What an expectation says may name a patron.
-        Some(Stop::Expectation(verdict)) => {
+        Some((_, Stop::Expectation(verdict))) => {
             let base = verdict.base.as_ref().map(|base| base.display().to_string());
             (
                 format!("an expectation does not hold ({})", place(verdict.line, base.as_deref())),
                 format!("see with `sispush test {file}`; if the data are right, change that line"),
             )
         }
-        Some(stop) => output::stop_text(stop),
+        Some((plan, stop)) => output::stop_text(plan, stop),
         None => {
             ("the plan is no longer the one that was approved".into(), format!("look at it with `sispush diff {file}`"))
         }
     };
-    let more = match plan.stops.len() {
+    let more = match planned.plans.stops().count() {
         0 | 1 => String::new(),
         more => format!("; and {} more", more - 1),
     };
@@ -137,6 +137,14 @@ fn stopped(planned: &Planned, file: &str) -> Trouble {
         what: format!("{what}{more}; nothing was sent"),
         hint: Some(hint),
         command: Some(planned.approve_anywhere.clone()),
+    }
+}
+
+/// A code, with the feed in front of it if that is another than the accounts.
+fn code_of(plan: &Plan, code: &str) -> String {
+    match plan.contract().account {
+        None => code.to_owned(),
+        Some(_) => format!("{}/{code}", plan.contract().feed),
     }
 }
 

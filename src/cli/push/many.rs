@@ -89,7 +89,9 @@ async fn alone(path: PathBuf, task: Task, limit: Option<TimeLimit>, output: Outp
         Ended::Late(pushed) => {
             let limit = limit.map(|limit| limit.text).unwrap_or_default();
             let is_cut = match pushed.as_ref().map(|pushed| &pushed.result) {
-                Some(Ok(Done::Planned(planned))) => planned.report.as_ref().is_some_and(|report| report.is_interrupted),
+                Some(Ok(Done::Planned(planned))) => {
+                    planned.reports.as_ref().is_some_and(|reports| reports.is_interrupted)
+                }
                 Some(_) => false,
                 None => true,
             };

@@ -15,7 +15,7 @@ use crate::infiniti::Target;
 use crate::mapping::{Hold, Mapping, Part, StateLocation};
 use crate::process::{run_id, this_host};
 use crate::state::{Identity, Run as RunRecord, State, Summary};
-use crate::sync::{self, Extraction, Known, Plan, Progress, Report, Timing, Wanted, expect};
+use crate::sync::{self, Extraction, Feeds, Plans, Progress, Reports, Timing, Wanted};
 
 /// How far a push came with one mapping.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(in crate::cli) struct Planned {
     /// The school's address.
     pub(in crate::cli) target: String,
     /// What it would do.
-    pub(in crate::cli) plan: Plan,
+    pub(in crate::cli) plans: Plans,
     /// When it began, and how long it took to come to the plan.
     pub(in crate::cli) timing: Timing,
     /// The hold that a rehearsal took no notice of.
@@ -74,7 +74,7 @@ pub(in crate::cli) struct Planned {
     /// The id that was approved, if the plan has another one.
     pub(in crate::cli) other_approval: Option<String>,
     /// What became of it; `None` for a rehearsal, and when a limit stopped it.
-    pub(in crate::cli) report: Option<Report>,
+    pub(in crate::cli) reports: Option<Reports>,
 }
 
 impl Pushed {
@@ -97,9 +97,9 @@ impl Pushed {
         let error: &dyn std::error::Error = match &self.result {
             Err(error) => error,
             Ok(Done::Held(_) | Done::Already(_)) => return None,
-            Ok(Done::Planned(planned)) => match planned.report.as_ref()? {
-                Report { state_error: Some(error), .. } => error,
-                report => report.error.as_ref()?,
+            Ok(Done::Planned(planned)) => match planned.reports.as_ref()? {
+                Reports { state_error: Some(error), .. } => error,
+                reports => reports.error.as_ref()?,
             },
         };
         Some(with_causes(error))
@@ -108,10 +108,10 @@ impl Pushed {
 
 impl Planned {
     fn exit_code(&self) -> ExitCode {
-        match &self.report {
-            Some(report) => report.exit_code(&self.plan),
+        match &self.reports {
+            Some(reports) => reports.exit_code(&self.plans),
             None if self.other_approval.is_some() => ExitCode::Stopped,
-            None => self.plan.exit_code(),
+            None => self.plans.exit_code(),
         }
     }
 }
@@ -161,6 +161,13 @@ async fn attempt(pushed: &mut Pushed, task: &Task, output: &mut Output) -> Resul
     pushed.name = Some(mapping.name.clone());
     Span::current().record("mapping", field::display(&mapping.name));
     output.mapping_warnings(&mapping)?;
+    if !mapping.feeds().any(|feed| task.feeds.contains(feed.contract)) {
+        let names: Vec<String> = mapping.feeds().map(|feed| format!("`{}`", feed.contract.feed)).collect();
+        return Err(Error::Usage {
+            message: "the mapping has none of the feeds that `--feed` names".into(),
+            hint: Some(format!("it has {}", names.join(", ")).into()),
+        });
+    }
     let today = Zoned::now().date();
     let hold = mapping.hold_on(today).cloned();
     if let Some(hold) = &hold
@@ -321,29 +328,29 @@ impl Job<'_> {
         let progress = Arc::new(Progress::default());
         let shown = self.task.is_alone.then(|| output.progress(&progress));
         tracing::info!(source = %mapping.source, "reading");
-        let wanted = Wanted { digests: true, times: true, ..Wanted::default() };
-        let Extraction { patrons, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
+        // The others hang on the accounts, be they sent or not.
+        let feeds = self.task.feeds.and(Feeds::USERS);
+        let wanted = Wanted { digests: true, times: true, feeds, ..Wanted::default() };
+        let Extraction { feeds, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let planning = Instant::now();
-        let known = match &mut state {
-            Some(state) => Known::of(state).await?,
-            None => Known::nothing(),
-        };
-        let judged = expect::judge(&patrons, mapping, (&known.facts, &known.key), &times, self.started_at);
-        let plan = Plan::new(patrons, mapping, &known, judged, self.task.asked, self.started_at);
-        // A million patrons' worth of memory, which sending needs.
-        drop(known);
+        let (asked, now) = (self.task.asked, self.started_at);
+        let request = sync::Request { mapping, times: &times, asked, feeds: self.task.feeds, now };
+        let plans = request.plans(feeds, state.as_deref_mut()).await?;
         let timing = Timing { started_at: self.started_at, read, plan: planning.elapsed() };
-        tracing::info!(
-            plan = %plan.id,
-            rows = plan.patrons.rows(),
-            rejected = plan.patrons.rejections.len(),
-            changes = plan.changes.len(),
-            unchanged = plan.unchanged,
-            leavers = plan.leavers.len(),
-            batches = plan.batches.len(),
-            "planned"
-        );
-        let id = plan.id.to_string();
+        for plan in &plans.feeds {
+            tracing::info!(
+                plan = %plans.id,
+                feed = plan.contract().feed,
+                rows = plan.patrons.rows(),
+                rejected = plan.patrons.rejections.len(),
+                changes = plan.changes.len(),
+                unchanged = plan.unchanged,
+                leavers = plan.leavers.len(),
+                batches = plan.batches.len(),
+                "planned"
+            );
+        }
+        let id = plans.id.to_string();
         let earlier = match (&self.task.approved, &mut state) {
             (Some(approved), Some(state)) => command_of(state, approved).await,
             _ => None,
@@ -357,12 +364,13 @@ impl Job<'_> {
             (again.command(&mapping.path, &id), again.command_anywhere(mapping, &id))
         };
         let other_approval = self.task.approved.clone().filter(|approved| *approved != id);
-        let may_send = other_approval.is_none() && (plan.stops.is_empty() || self.task.approved.is_some());
-        let mut report = None;
+        let may_send = other_approval.is_none() && (!plans.is_stopped() || self.task.approved.is_some());
+        let mut reports = None;
         if !self.task.is_rehearsal {
             if may_send {
                 let run = sync::Run {
-                    plan: &plan,
+                    mapping,
+                    plans: &plans,
                     target: self.target,
                     state,
                     progress: &progress,
@@ -370,22 +378,22 @@ impl Job<'_> {
                     timing,
                     renames: self.task.asked.renames,
                 };
-                report = Some(sync::push(run).await);
+                reports = Some(sync::push(run).await);
             } else if let Some(state) = state {
-                sync::stop(&plan, state, timing, &approve_anywhere).await?;
+                sync::stop(&plans, state, timing, &approve_anywhere).await?;
             }
         }
         drop(shown);
         Ok(Planned {
             source: mapping.source.to_string(),
             target: mapping.target.url.to_string(),
-            plan,
+            plans,
             timing,
             hold: self.hold,
             approve,
             approve_anywhere,
             other_approval,
-            report,
+            reports,
         })
     }
 }

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::infiniti::contract::USERS;
 use crate::infiniti::trace::{Trace, Traced};
-use crate::mapping::Rule as MappingRule;
+use crate::mapping::{Limits, Rule as MappingRule};
 use crate::source::memory::Memory;
 use crate::source::row::{Message, channel};
 
@@ -25,6 +25,11 @@ fn extract(name: &str, headers: &[&str], defaults: &[(&str, &str)]) -> Extract {
     Extract { name: name.to_owned(), query, query_file: None, file, line: 1, rules, min_rows: None }
 }
 
+/// The accounts, of these extracts.
+fn feed<'e>(extracts: impl IntoIterator<Item = &'e Extract>) -> Feed {
+    Feed::new(&USERS, extracts.into_iter().cloned().collect(), Limits::default())
+}
+
 /// An extract, the columns of its result, and its rows.
 type Given<'g> = (Extract, &'g [&'g str], &'g [&'g [&'g str]]);
 
@@ -42,7 +47,7 @@ fn patrons(extracts: &[Given<'_>]) -> Patrons {
             futures_util::future::FutureExt::now_or_never(memory.extract(query, &mut sink)).unwrap().unwrap();
         }
     });
-    let mut builder = Builder::new(&USERS);
+    let mut builder = Builder::new(&feed(extracts.iter().map(|(extract, ..)| extract)));
     let mut next = extracts.iter();
     while let Some(message) = stream.next() {
         match message {
@@ -96,7 +101,7 @@ fn who_looks_on_sees_what_is_sent_and_changes_nothing() {
     ];
     let columns: Vec<Column> =
         STUDENT.iter().map(|name| Column { name: (*name).into(), type_name: "text".into() }).collect();
-    let (mut silent, mut watched) = (Builder::new(&USERS), Builder::new(&USERS));
+    let (mut silent, mut watched) = (Builder::new(&feed([&given])), Builder::new(&feed([&given])));
     silent.start(&given, &columns).unwrap();
     watched.start(&given, &columns).unwrap();
     let mut traces = Vec::new();
@@ -240,9 +245,10 @@ fn control_characters_become_spaces_and_text_becomes_nfc() {
 
 #[test]
 fn a_missing_column_is_found_before_the_first_row() {
-    let mut builder = Builder::new(&USERS);
+    let extract = extract("x", &["username", "enabled"], &[]);
+    let mut builder = Builder::new(&feed([&extract]));
     let columns = [Column { name: "UserName".into(), type_name: "text".into() }];
-    let missing = builder.start(&extract("x", &["username", "enabled"], &[]), &columns).unwrap_err();
+    let missing = builder.start(&extract, &columns).unwrap_err();
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].column, "enabled");
 }
@@ -294,7 +300,7 @@ fn what_is_for_new_patrons_only_is_known_before_its_extract_is_read() {
     let extracts = [extract("students", &STUDENT, &[]), staff];
     let columns: Vec<Column> =
         STUDENT.iter().map(|name| Column { name: (*name).to_owned(), type_name: "text".to_owned() }).collect();
-    let mut builder = Builder::new(&USERS).with_digests(&extracts);
+    let mut builder = Builder::new(&feed(&extracts)).with_digests();
     builder.start(&extracts[0], &columns).unwrap();
     assert!(builder.finish().create_only().contains(LIBRARYBARCODE));
 }

@@ -70,7 +70,9 @@ impl Checker<'_> {
         let about = USERS.rule(header);
         self.raw_text(node, about.name)?;
         let looks_like_value = match about.kind {
-            Kind::Boolean | Kind::Year | Kind::OneOf(_) | Kind::Channel => style == Style::Plain && fits(about, text).is_ok(),
+            Kind::Boolean | Kind::Year | Kind::OneOf(_) | Kind::Channel => {
+                style == Style::Plain && fits(about, text).is_ok()
+            }
             Kind::Open(words) | Kind::Codes(words) => style == Style::Plain && words.contains(&text),
             Kind::Text
             | Kind::Email

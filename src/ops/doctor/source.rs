@@ -10,8 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{Failure, Finding, Kind, Outcome, Report, Trust};
 use crate::infiniti::builder::Builder;
-use crate::infiniti::contract::USERS;
-use crate::mapping::{Extract, Mapping};
+use crate::mapping::{Extract, Feed, Mapping};
 use crate::source::probe::{self, Facts};
 use crate::source::row::{Column, Message, channel};
 use crate::source::{Connection, Encryption, Login, Source, SourceError, connect, table};
@@ -78,7 +77,7 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
         let kind = Kind::Extract(extract.name.clone());
         let started = Instant::now();
         let outcome = match again(&connection, &mut session).await {
-            Ok(open) => sample(open, extract, mapping.source.timeout).await,
+            Ok(open) => sample(open, (&mapping.users, extract), mapping.source.timeout).await,
             Err(failure) => (Err(failure), false),
         };
         if !outcome.1
@@ -341,7 +340,7 @@ fn words(rows: &[Vec<String>]) -> String {
 /// Runs an extract and counts the rows of the first second; whether the session is still good.
 async fn sample(
     session: &mut Box<dyn Source>,
-    extract: &Extract,
+    (feed, extract): (&Feed, &Extract),
     allowed: Duration,
 ) -> (Result<Finding, Failure>, bool) {
     let (mut sink, stream) = channel();
@@ -386,24 +385,26 @@ async fn sample(
     match (result, columns) {
         (Some(Err(SourceError::Timeout { limit })), columns) if limit < allowed => {
             let finding = match columns {
-                Some(columns) => {
-                    missing(extract, &columns).map(|()| Finding::Extract { columns: columns.len(), rows, is_cut: true })
-                }
+                Some(columns) => missing(feed, extract, &columns).map(|()| Finding::Extract {
+                    columns: columns.len(),
+                    rows,
+                    is_cut: true,
+                }),
                 None => Ok(Finding::Slow { waited: limit, allowed }),
             };
             (finding, false)
         }
         (Some(Err(error)), _) => (Err(failed(error).into()), false),
         (Some(Ok(())) | None, Some(columns)) => {
-            let finding = missing(extract, &columns);
+            let finding = missing(feed, extract, &columns);
             (finding.map(|()| Finding::Extract { columns: columns.len(), rows, is_cut: !is_whole }), is_whole)
         }
         (Some(Ok(())) | None, None) => (Err(failed(SourceError::NoColumns).into()), false),
     }
 }
 
-fn missing(extract: &Extract, columns: &[Column]) -> Result<(), Failure> {
-    Builder::new(&USERS)
+fn missing(feed: &Feed, extract: &Extract, columns: &[Column]) -> Result<(), Failure> {
+    Builder::new(feed)
         .start(extract, columns)
         .map_err(|missing| ExtractError::MissingColumns { extract: extract.name.clone(), missing }.into())
 }

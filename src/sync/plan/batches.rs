@@ -10,6 +10,7 @@ use crate::infiniti::client::Payload;
 use crate::infiniti::contract::{ENABLED, HeaderSet, STAFFMEMBER, USERNAME};
 use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::{Csv, Deactivations};
+use crate::mapping::{Feed, Mapping};
 
 /// One POST.
 #[derive(Clone, Debug)]
@@ -72,20 +73,56 @@ impl Content {
         }
     }
 
-    /// How many bytes it has.
-    pub fn length(&self) -> u64 {
+    /// How many patrons these belong to.
+    pub fn patrons(&self) -> usize {
         match self {
-            Self::Patrons(csv) => csv.length(),
-            Self::Leavers(csv) => csv.length(),
+            Self::Patrons(csv) => csv.patrons(),
+            Self::Leavers(csv) => csv.rows(),
         }
     }
 
-    /// Some of its rows, as a CSV of their own.
-    #[must_use]
-    pub fn part(&self, rows: Range<usize>) -> Self {
+    /// The number of the patron that a row belongs to, both counted from 0.
+    pub fn number_of(&self, row: usize) -> usize {
         match self {
-            Self::Patrons(csv) => Self::Patrons(Arc::new(csv.part(rows))),
-            Self::Leavers(csv) => Self::Leavers(Arc::new(csv.part(rows))),
+            Self::Patrons(csv) => csv.number_of(row),
+            Self::Leavers(_) => row,
+        }
+    }
+
+    /// Some of its patrons, as a batch of their own.
+    #[must_use]
+    pub fn part(&self, patrons: Range<usize>) -> Self {
+        match self {
+            Self::Patrons(csv) => Self::Patrons(Arc::new(csv.part(patrons))),
+            Self::Leavers(csv) => Self::Leavers(Arc::new(csv.part(patrons))),
+        }
+    }
+
+    /// Those of its patrons that are wanted, as a batch of their own.
+    #[must_use]
+    pub fn only(&self, is_wanted: impl FnMut(u32) -> bool) -> Self {
+        match self {
+            Self::Patrons(csv) => Self::Patrons(Arc::new(csv.only(is_wanted))),
+            Self::Leavers(csv) => Self::Leavers(Arc::clone(csv)),
+        }
+    }
+}
+
+/// How much one batch may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Most {
+    /// So many rows; without a number all.
+    Rows(Option<NonZeroUsize>),
+    /// So many bytes of a zip.
+    Bytes(u64),
+}
+
+impl Most {
+    /// What the mapping says of a feed.
+    pub(super) fn of(mapping: &Mapping, feed: &Feed) -> Self {
+        match &feed.images {
+            Some(images) => Self::Bytes(images.max_zip),
+            None => Self::Rows(mapping.target.batch_rows),
         }
     }
 }
@@ -97,7 +134,7 @@ pub(super) fn make(
     leavers: &[Leaver],
     create_only: HeaderSet,
     left_out: HeaderSet,
-    batch_rows: Option<NonZeroUsize>,
+    most: Most,
 ) -> Vec<Batch> {
     let mut groups: BTreeMap<(BatchKind, HeaderSet), Vec<u32>> = BTreeMap::new();
     let group = |change: &Change| group(patrons, change, create_only, left_out);
@@ -119,7 +156,7 @@ pub(super) fn make(
     let mut batches = Vec::new();
     for ((kind, headers), rows) in groups {
         let rows: Arc<[u32]> = rows.into();
-        for range in ranges(rows.len(), batch_rows) {
+        for range in ranges(rows.iter().map(|patron| weight(patrons, *patron, most)), most) {
             let csv = Csv::new(Arc::clone(patrons), headers, Arc::clone(&rows), range);
             batches.push(Batch { kind, headers, content: Content::Patrons(Arc::new(csv)) });
         }
@@ -130,7 +167,7 @@ pub(super) fn make(
         .map(|leaver| (leaver.username.clone(), leaver.is_staff))
         .collect();
     let headers = [USERNAME, ENABLED, STAFFMEMBER].into_iter().collect();
-    for range in ranges(due.len(), batch_rows) {
+    for range in ranges(due.iter().map(|_| 1), most) {
         let csv = Deactivations::new(patrons.contract, Arc::clone(&due), range);
         batches.push(Batch { kind: BatchKind::Deactivate, headers, content: Content::Leavers(Arc::new(csv)) });
     }
@@ -152,7 +189,31 @@ pub(super) fn group(
     }
 }
 
-fn ranges(rows: usize, batch_rows: Option<NonZeroUsize>) -> impl Iterator<Item = Range<usize>> {
-    let size = batch_rows.map_or(rows, NonZeroUsize::get).max(1);
-    (0..rows).step_by(size).map(move |start| start..rows.min(start + size))
+/// What a patron adds to a batch, in the measure of its most.
+fn weight(patrons: &Patrons, patron: u32, most: Most) -> u64 {
+    match most {
+        Most::Rows(_) => patrons.line_count(patron) as u64,
+        Most::Bytes(_) => 0,
+    }
+}
+
+/// Parts of a list, each as long as its weights together are within the most. What is over it alone is alone.
+fn ranges(weights: impl ExactSizeIterator<Item = u64>, most: Most) -> Vec<Range<usize>> {
+    let most = match most {
+        Most::Rows(rows) => rows.map_or(u64::MAX, |rows| rows.get() as u64),
+        Most::Bytes(bytes) => bytes,
+    };
+    let count = weights.len();
+    let (mut ranges, mut start, mut sum) = (Vec::new(), 0, 0_u64);
+    for (at, weight) in weights.enumerate() {
+        if at > start && sum.saturating_add(weight) > most {
+            ranges.push(start..at);
+            (start, sum) = (at, 0);
+        }
+        sum = sum.saturating_add(weight);
+    }
+    if start < count {
+        ranges.push(start..count);
+    }
+    ranges
 }

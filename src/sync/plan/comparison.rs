@@ -5,9 +5,10 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
+use super::accounts::Accounts;
 use super::{Change, Known, Leaver, Reason, Scope};
-use crate::infiniti::contract::{HeaderSet, USERNAME};
-use crate::infiniti::fingerprint::Fingerprint;
+use crate::infiniti::contract::{HeaderSet, Rows, USERNAME};
+use crate::infiniti::fingerprint::{Fingerprint, Key};
 use crate::infiniti::patron::Patrons;
 use crate::state::layer::{Entries, Prints, compare_keys};
 use crate::state::{Entry, Outcome, Standing};
@@ -23,6 +24,9 @@ pub(super) struct Comparison<'p> {
     pub(super) leavers: Vec<Leaver>,
     pub(super) returned: Vec<u32>,
     pub(super) forgotten: Vec<String>,
+    /// Patrons of whom Infiniti has other rows than the source has now, some of which are rejected.
+    pub(super) kept: Vec<u32>,
+    accounts: Option<&'p Accounts>,
     pub(super) known: u64,
     /// How many entries the state has.
     pub(super) entries: u64,
@@ -30,8 +34,14 @@ pub(super) struct Comparison<'p> {
 }
 
 impl<'p> Comparison<'p> {
-    pub(super) fn of(patrons: &'p Patrons, known: &'p Known, scope: Scope, now: Timestamp) -> Self {
-        let mut comparison = Self::empty(patrons, known, scope, now);
+    pub(super) fn of(
+        patrons: &'p Patrons,
+        known: &'p Known,
+        accounts: Option<&'p Accounts>,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Self {
+        let mut comparison = Self { accounts, ..Self::empty(patrons, known, scope, now) };
         comparison.run(known.accepted.entries());
         comparison
     }
@@ -47,6 +57,8 @@ impl<'p> Comparison<'p> {
             leavers: Vec::new(),
             returned: Vec::new(),
             forgotten: Vec::new(),
+            kept: Vec::new(),
+            accounts: None,
             known: 0,
             entries: 0,
             prints: Prints::default(),
@@ -131,8 +143,11 @@ impl<'p> Comparison<'p> {
                 self.known += 1;
                 let mut headers = HeaderSet::default();
                 if !is_same {
-                    let cells = self.patrons.digested_cells(patron);
-                    self.prints.take(&self.known_as.key, cells);
+                    if self.patrons.is_partial(patron) {
+                        self.kept.push(patron);
+                        return;
+                    }
+                    take_prints(&mut self.prints, &self.known_as.key, self.patrons, patron);
                     headers = active.changed(&self.prints);
                     if entry.username != self.patrons.key(patron) {
                         headers.insert(USERNAME);
@@ -166,10 +181,27 @@ impl<'p> Comparison<'p> {
         if !rejected.is_empty() && rejected.contains(&entry.username.to_lowercase()) {
             return;
         }
+        if let (Some(accounts), Some(by)) = (self.accounts, self.patrons.contract.account)
+            && accounts.is_gone(by, entry.username)
+        {
+            self.forgotten.push(entry.username.to_owned());
+            return;
+        }
         match (entry.standing, entry.outcome) {
             (Standing::Deactivated { .. }, _) => {}
             (Standing::New, Outcome::Failed) => self.forgotten.push(entry.username.to_owned()),
             (Standing::New | Standing::Active(_), _) => self.leavers.push(Leaver::of(entry, self.now)),
+        }
+    }
+}
+
+/// Takes the prints of a patron: of each header's cell, or of all its cells where a patron has several rows.
+pub(in crate::sync) fn take_prints(prints: &mut Prints, key: &Key, patrons: &Patrons, patron: u32) {
+    match patrons.contract.rows {
+        Rows::One => prints.take(key, patrons.digested_cells(patron)),
+        Rows::Several => {
+            let columns = patrons.columns(patron);
+            prints.take(key, columns.iter().map(|(header, cells)| (*header, cells.as_slice())));
         }
     }
 }

@@ -115,6 +115,10 @@ impl Leaver {
 
 /// Finds new patrons with the barcode or the admin id of a leaver.
 pub(super) fn find_renames(patrons: &Patrons, key: &Key, changes: &[Change], leavers: &mut [Leaver]) -> Vec<Rename> {
+    // Only accounts have a username of their own that could change.
+    if patrons.contract.account.is_some() {
+        return Vec::new();
+    }
     let mut by_print: HashMap<(Header, [u8; 8]), usize> = HashMap::new();
     for (index, leaver) in leavers.iter().enumerate() {
         for (header, print) in IDENTIFYING.iter().zip(leaver.prints) {

@@ -1,8 +1,8 @@
 //! What stops a plan before anything is sent.
 
 use super::{Change, Known, Leaver, Reason, Stage};
-use crate::infiniti::patron::Patrons;
-use crate::mapping::{Limit, Mapping};
+use crate::infiniti::patron::{ExtractCount, Patrons};
+use crate::mapping::{Feed, Limit};
 use crate::sync::expect::Verdict;
 
 /// A limit that a plan is over, or an expectation that does not hold.
@@ -84,21 +84,21 @@ impl Counted {
 /// Every limit that is passed.
 pub(super) fn check(
     patrons: &Patrons,
-    mapping: &Mapping,
+    feed: &Feed,
     known: &Known,
     changes: &[Change],
     leavers: &[Leaver],
     known_count: u64,
 ) -> Vec<Stop> {
-    let limits = &mapping.users.limits;
+    let limits = &feed.limits;
     let mut stops = Vec::new();
-    for (extract, settings) in patrons.extracts.iter().zip(&mapping.users.extracts) {
+    for (extract, settings) in patrons.extracts.iter().zip(&feed.extracts) {
         let min_rows = settings.min_rows.unwrap_or(limits.min_rows);
-        if extract.rows < min_rows {
-            stops.push(Stop::TooFewRows { extract: Some(extract.name.clone()), rows: extract.rows, min_rows });
+        if extract.counted() < min_rows {
+            stops.push(Stop::TooFewRows { extract: Some(extract.name.clone()), rows: extract.counted(), min_rows });
         }
     }
-    let rows = patrons.rows();
+    let rows = patrons.extracts.iter().map(ExtractCount::counted).sum();
     if rows < limits.min_rows_in_all {
         stops.push(Stop::TooFewRows { extract: None, rows, min_rows: limits.min_rows_in_all });
     }
@@ -109,7 +109,7 @@ pub(super) fn check(
     };
     for extract in &patrons.extracts {
         if let Some(before) = known.facts.rows.get(&extract.name) {
-            dropped(Some(&extract.name), *before, extract.rows);
+            dropped(Some(&extract.name), *before, extract.counted());
         }
     }
     if patrons.extracts.len() > 1 || known.facts.rows.len() > 1 {
@@ -126,7 +126,7 @@ pub(super) fn check(
             stops.push(Stop::TooMany { counted, count, of, limit });
         }
     };
-    too_many(Counted::Rejections, patrons.rejections.len(), rows, Some(limits.max_rejections));
+    too_many(Counted::Rejections, patrons.rejections.len(), patrons.rows(), Some(limits.max_rejections));
     let creates = changes.iter().filter(|change| !change.is_known).count();
     too_many(Counted::Creates, creates, known_count, limits.max_creates);
     let is_update =

@@ -6,7 +6,7 @@ use super::comparison::Comparison;
 use super::{Asked, Change, Known, Leaver, Rename, Scope, batches, leavers, left_out, scope, signature};
 use crate::infiniti::contract::HeaderSet;
 use crate::infiniti::patron::Patrons;
-use crate::mapping::Mapping;
+use crate::mapping::{Feed, Mapping};
 
 /// What a push would do with one patron.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,15 @@ pub struct Prospect {
 
 impl Prospect {
     /// Looks at a patron of `patrons` with the eyes of [`Plan`](super::Plan). Both decide by the same code.
-    pub fn of(patrons: &Patrons, patron: u32, mapping: &Mapping, known: &Known, now: Timestamp) -> Self {
+    pub fn of(
+        patrons: &Patrons,
+        patron: u32,
+        (mapping, feed): (&Mapping, &Feed),
+        known: &Known,
+        now: Timestamp,
+    ) -> Self {
         let asked = Asked::default();
-        let scope = scope(mapping, &known.facts, &signature(mapping, patrons), asked, now);
+        let scope = scope(mapping, &known.facts, &signature(feed), asked, now);
         let username = patrons.key(patron);
         let entry = known.entry(&username);
         let change = Comparison::one(patrons, patron, entry.as_ref(), known, scope, now);
@@ -34,7 +40,7 @@ impl Prospect {
             batches::group(patrons, &change, create_only, left_out(create_only, known, asked)).1
         });
         let rename = change.filter(|change| !change.is_known).and_then(|change| {
-            let mut absent: Vec<Leaver> = Comparison::of(patrons, known, scope, now).leavers;
+            let mut absent: Vec<Leaver> = Comparison::of(patrons, known, None, scope, now).leavers;
             leavers::find_renames(patrons, &known.key, &[change], &mut absent).pop()
         });
         Self { scope, change, sent, rename }

@@ -206,7 +206,7 @@ fn deactivating(days: u64) -> Mapping {
 
 /// Takes rows the way of a run: each extract's query, then the rules of the mapping.
 fn patrons(mapping: &Mapping, rows: &[Row]) -> Patrons {
-    let mut builder = Builder::new(&USERS).with_digests(&mapping.users.extracts);
+    let mut builder = Builder::new(&mapping.users).with_digests();
     for extract in &mapping.users.extracts {
         let mine = rows.iter().filter(|row| row.is_staff() == (extract.name == "staff"));
         let cells: Vec<Vec<String>> = mine
@@ -354,8 +354,9 @@ impl Book {
                 break;
             }
         }
+        report.is_complete = report.not_sent == 0;
         self.add(pages(fill(marks(plan, &report, renames))));
-        if report.is_complete() {
+        if report.is_complete {
             self.facts = plan.facts.clone();
         }
     }
@@ -382,7 +383,8 @@ impl Town {
     }
 
     fn plan(&self, rows: &[Row], asked: Asked, now: Timestamp) -> Plan {
-        Plan::new(patrons(&self.mapping, rows), &self.mapping, &self.book.known(), Judged::default(), asked, now)
+        let mapping = (&self.mapping, &self.mapping.users);
+        Plan::new(patrons(&self.mapping, rows), mapping, &self.book.known(), Judged::default(), asked, now)
     }
 
     /// A night in which Infiniti accepts everything.
@@ -547,7 +549,8 @@ proptest! {
         expected.extend((optional.1 && is_over_of_known(2, updated)).then_some("max_updates"));
         expected.extend(is_over_of_known(3, due).then_some("max_deactivations"));
         prop_assert_eq!(plan.stops.iter().map(Stop::code).collect::<Vec<_>>(), expected);
-        prop_assert_eq!(plan.exit_code() == ExitCode::Stopped, !plan.stops.is_empty());
+        let is_stopped = !plan.stops.is_empty();
+        prop_assert_eq!(Plans::new(vec![plan]).exit_code() == ExitCode::Stopped, is_stopped);
     }
 
     /// A pupil who is locked out of the library by mistake is the worst that can happen: the rules, written a second
@@ -644,7 +647,7 @@ proptest! {
             let mut book = town.book.clone();
             let mut infiniti = town.infiniti.clone();
             book.push(&plan, &mut infiniti, &[], renames);
-            let again = Plan::new(patrons(&town.mapping, &renamed), &town.mapping, &book.known(), Judged::default(), delta(), day(1));
+            let again = Plan::new(patrons(&town.mapping, &renamed), (&town.mapping, &town.mapping.users), &book.known(), Judged::default(), delta(), day(1));
             prop_assert_eq!(again.batches.len(), 0, "{:?}", renames);
             prop_assert_eq!(again.renames.len(), usize::from(renames == Renames::Hold), "{:?}", renames);
         }

@@ -1,0 +1,69 @@
+//! Makes the plan of every feed, by what the state knows of each.
+
+use jiff::Timestamp;
+
+use super::expect;
+use super::plan::accounts::Accounts;
+use super::{Asked, Feeds, Known, Plan, Plans, Times};
+use crate::infiniti::patron::Patrons;
+use crate::mapping::Mapping;
+use crate::state::{State, StateError};
+use crate::sync::expect::Judged;
+
+/// What feeds are to be planned, and by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// What is pushed.
+    pub mapping: &'r Mapping,
+    /// What the freshness queries gave.
+    pub times: &'r Times,
+    /// What whoever runs the push asks for.
+    pub asked: Asked,
+    /// The feeds that are sent.
+    pub feeds: Feeds,
+    /// When the push began.
+    pub now: Timestamp,
+}
+
+impl Request<'_> {
+    /// Makes the plans of the feeds that are sent. `patrons` are those of every feed that was read, the accounts first: the other
+    /// feeds hang on them, be they sent or not. What the state says of one feed is gone before that of the next is read.
+    ///
+    /// # Errors
+    /// Any [`StateError`].
+    pub async fn plans(self, patrons: Vec<Patrons>, mut state: Option<&mut State>) -> Result<Plans, StateError> {
+        let mapping = self.mapping;
+        let mut plans = Vec::new();
+        let mut accounts = None;
+        for mut patrons in patrons {
+            let contract = patrons.contract;
+            let Some(feed) = mapping.feeds().find(|feed| *feed.contract == *contract) else { continue };
+            let known = match &mut state {
+                Some(state) => {
+                    state.turn_to(contract.feed).await?;
+                    Known::of(state).await?
+                }
+                None => Known::nothing(),
+            };
+            let is_sent = self.feeds.contains(contract);
+            if contract.account.is_none() {
+                // Nobody else needs them.
+                if !mapping.others.is_empty() {
+                    accounts = Some(Accounts::of(&patrons, &known, is_sent));
+                }
+                if is_sent {
+                    let facts = (&known.facts, &known.key);
+                    let judged = expect::judge(&patrons, mapping, facts, self.times, self.now);
+                    plans.push(Plan::new(patrons, (mapping, feed), &known, judged, self.asked, self.now));
+                }
+            } else if is_sent {
+                let waiting = accounts.as_ref().map_or(0, |accounts| accounts.settle(&mut patrons));
+                let asked = Asked { mode: self.asked.mode, ..Asked::default() };
+                let of = (mapping, feed);
+                let plan = Plan::of_feed(patrons, of, &known, accounts.as_ref(), Judged::default(), asked, self.now);
+                plans.push(Plan { waiting, ..plan });
+            }
+        }
+        Ok(Plans::new(plans))
+    }
+}
