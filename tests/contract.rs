@@ -86,5 +86,5 @@ fn booleans_are_spelt_as_on_the_page() {
 
 #[test]
 fn it_goes_where_the_page_says() {
-    assert_eq!(USERS.path, "/api/import/users");
+    assert_eq!(USERS.path, Some("/api/import/users"));
 }

@@ -203,7 +203,7 @@ fn every_key_arrives() {
         max_deactivations: Limit::Count(0),
         max_rejections: Limit::Percent(2.5),
     };
-    assert_eq!(mapping.limits, limits);
+    assert_eq!(mapping.users.limits, limits);
     assert_eq!((mapping.mode, mapping.full_every), (Mode::Delta, Some(Duration::from_hours(36))));
     assert_eq!(mapping.leavers, Leavers { action: LeaverAction::Deactivate, after: Duration::ZERO });
     let hold = |from: &str, until: &str, reason: &str| Hold {
@@ -251,15 +251,15 @@ fn every_key_arrives() {
     assert_eq!((notify.not_run_since, notify.remind_every), (Some(Duration::from_hours(26)), Duration::from_hours(72)));
     assert_eq!(notify.text.as_ref().unwrap().variables(), ["rejected"]);
 
-    let [students, staff] = mapping.users.as_slice() else { panic!() };
+    let [students, staff] = mapping.users.extracts.as_slice() else { panic!() };
     assert_eq!((students.name.as_str(), staff.name.as_str()), ("students", "staff"));
     assert_eq!(
         students.query,
-        "SELECT Login, FileYear, Level, Emails, Gender, Surname, Initial\nFROM vStudents WHERE Status = 'A'\n"
+        "SELECT Login, FileYear, Level, Emails, Gender, Surname, Initial, SchoolId\nFROM vStudents WHERE Status = 'A'\n"
     );
     assert_eq!((students.min_rows, staff.min_rows), (None, Some(20)));
     assert_eq!(staff.query, "SELECT Login, Surname\nFROM vStaff\nWHERE ActiveFlag = 1\n");
-    for extract in &mapping.users {
+    for extract in &mapping.users.extracts {
         let headers: Vec<_> = extract.rules.iter().map(|rule| rule.header).collect();
         assert!(headers.is_sorted(), "rules stand in the contract's order");
         for header in USERS.iter().filter(|header| USERS.rule(*header).presence == Presence::Mandatory) {
@@ -292,7 +292,7 @@ fn what_is_left_out_has_its_default() {
     assert!(!target.retry_timeouts);
     assert!(matches!(target.proxy, Proxy::System));
     assert_eq!(mapping.source.timeout, Duration::from_mins(5));
-    assert_eq!(mapping.limits, Limits::default());
+    assert_eq!(mapping.users.limits, Limits::default());
     assert_eq!((mapping.mode, mapping.full_every, mapping.leavers), (Mode::Full, None, Leavers::default()));
     assert_eq!(mapping.hold, []);
     assert!(matches!(mapping.state, StateLocation::Default));
@@ -597,7 +597,10 @@ fn defaults_of_the_reference_are_the_defaults_of_the_program() {
     let implied = Mapping::load(&Path::new(FIXTURES).join("valid/smallest.yaml")).unwrap();
     assert_eq!(format!("{:?}", written.target), format!("{:?}", implied.target));
     assert_eq!(written.source.timeout, implied.source.timeout);
-    assert_eq!((written.mode, written.leavers, written.limits), (implied.mode, implied.leavers, implied.limits));
+    assert_eq!(
+        (written.mode, written.leavers, written.users.limits),
+        (implied.mode, implied.leavers, implied.users.limits)
+    );
 }
 
 proptest! {
@@ -609,7 +612,7 @@ proptest! {
         prop_assume!(!["null", "Null", "NULL"].contains(&value.as_str()));
         let (_folder, path) = folder(&mapping(&format!("      formclass: {{ value: {value} }}\n"), "", "  password: ${X}\n"), "");
         let mapping = Mapping::load(&path).unwrap();
-        let rule = mapping.users[0].rules.iter().find(|rule| Some(rule.header) == USERS.header("formclass")).unwrap();
+        let rule = mapping.users.extracts[0].rules.iter().find(|rule| Some(rule.header) == USERS.header("formclass")).unwrap();
         prop_assert!(matches!(&rule.input, Input::Value(text) if *text == value));
     }
 
@@ -657,11 +660,14 @@ fn a_mapping_s_own_keys_go_before_those_of_its_base() {
     assert_eq!((target.username.as_str(), target.retries), ("autoimport", 0));
     assert_eq!((mapping.mode, mapping.full_every), (Mode::Full, Some(Duration::from_hours(7 * 24))));
     assert_eq!(mapping.leavers, Leavers { action: LeaverAction::Report, after: Duration::from_hours(7 * 24) });
-    assert_eq!((mapping.limits.max_drop, mapping.limits.max_updates), (Limit::Percent(10.0), Some(Limit::Count(50))));
+    assert_eq!(
+        (mapping.users.limits.max_drop, mapping.users.limits.max_updates),
+        (Limit::Percent(10.0), Some(Limit::Count(50)))
+    );
     // A list stands in the place of the base's.
     let expected: Vec<_> = mapping.expect.iter().map(|one| (one.base.clone(), one.line, one.to_string())).collect();
     assert_eq!(expected, [(None, 10, "`username` is unique".to_owned())]);
-    let [students] = mapping.users.as_slice() else { panic!() };
+    let [students] = mapping.users.extracts.as_slice() else { panic!() };
     assert_eq!((&students.file, students.line), (&base, 22));
     assert_eq!(students.query, "SELECT Login, Year\nFROM vStudents\nWHERE Status = 'A'\n");
     assert_eq!(

@@ -2,6 +2,7 @@
 
 mod expect;
 mod extract;
+mod feed;
 mod notify;
 mod query;
 mod rule;
@@ -33,6 +34,7 @@ use super::secret::{self, Fault, Reference};
 use super::yaml::Node;
 use super::{Expectation, Extract, Feed, Hold, Leavers, Limits, Mode, Notify, Proxy, StateLocation, TargetSettings};
 use crate::error::Hint;
+use crate::infiniti::contract::{Contract, USERS};
 use crate::source::{self, Connection, Encryption, Engine};
 
 /// What a mapping says, with the places that are needed when references are replaced.
@@ -77,6 +79,12 @@ struct Checker<'t> {
     references: Vec<(Reference, Part, Range<usize>)>,
     /// The source's engine, once its address is understood.
     engine: Option<Engine>,
+    /// The feed that is looked at: whose headers there are, and what its keys are called.
+    feed: &'static Contract,
+    /// The queries' names so far, and whose they are.
+    extract_names: Vec<(String, &'static Contract)>,
+    /// The groups that may be sent, while those of groups are looked at.
+    allow: Vec<String>,
 }
 
 impl<'t> Checker<'t> {
@@ -88,6 +96,9 @@ impl<'t> Checker<'t> {
             findings: Vec::new(),
             references: Vec::new(),
             engine: None,
+            feed: &USERS,
+            extract_names: Vec::new(),
+            allow: Vec::new(),
         }
     }
 }
@@ -112,7 +123,7 @@ impl Checker<'_> {
         self.engine = source.as_ref().map(|source| source.engine);
         let target_field = section.get("target");
         let target = target_field.and_then(|field| self.target(field));
-        let users = section.get("users").and_then(|field| self.users(field));
+        let users = section.get("users").and_then(|field| self.extracts(field));
         let state_field = section.get("state");
         let state = state_field.map_or(Some(StateLocation::Default), |field| self.state(field));
         let has_state = !matches!(state, Some(StateLocation::None));
@@ -121,6 +132,7 @@ impl Checker<'_> {
         let leavers = self.leavers(section.get("leavers"), has_state);
         let hold = self.hold(section.get("hold"));
         let limits = self.limits(section.get("limits"));
+        let others = self.others(&section, users.as_deref(), limits.as_ref());
         let expect = self.expect(section.get("expect"), users.as_deref(), limits.as_ref(), has_state);
         let allows_commands = self.switch(&section, "allow_commands");
         if allows_commands == Some(false) {
@@ -134,7 +146,7 @@ impl Checker<'_> {
             source: source?,
             target,
             users: users?,
-            others: Vec::new(),
+            others: others?,
             mode: mode?,
             full_every,
             leavers: leavers?,

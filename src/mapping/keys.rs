@@ -9,12 +9,11 @@ use std::time::Duration;
 /// A group of keys.
 #[derive(Debug)]
 pub struct Shape {
-    /// Where the group stands: `source`, `users[].columns.HEADER`; blank for the file itself.
+    /// Where the group stands: `source`, `users[].columns.HEADER`; blank for the file itself. What several feeds have stands
+    /// below `users[]` or [`FEED`].
     pub path: &'static str,
     /// Its keys, in the order of the reference.
     pub keys: &'static [Key],
-    /// Keys that are planned and refused with a word of it.
-    pub later: &'static [&'static str],
 }
 
 /// One key.
@@ -53,6 +52,10 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A file, relative to the folder of the file in which it is named.
     Path,
+    /// A folder, relative likewise.
+    Folder,
+    /// `95MiB`, `30MB`: from and to these, in bytes.
+    Size(u64, u64),
     /// A group of keys.
     Group(&'static Shape),
     /// A list of groups of keys.
@@ -118,6 +121,9 @@ pub static ROOT: Shape = Shape {
             "in delta mode, send everybody at least this often",
         ),
         required("users", Kind::List(&EXTRACT), "the queries that give patron accounts, at least one"),
+        key("contacts", Kind::Group(&CONTACTS), "whom the library writes to about a patron: addresses and numbers"),
+        key("images", Kind::Group(&IMAGES), "the patrons' pictures, from a folder or from the database"),
+        key("groups", Kind::Group(&GROUPS), "which library groups a patron is in"),
         key("leavers", Kind::Group(&LEAVERS), "what happens to those whom the queries no longer give"),
         key("hold", Kind::List(&HOLD), "days on which nothing is sent"),
         key("limits", Kind::Group(&LIMITS), "what stops a push before anything is sent"),
@@ -140,7 +146,6 @@ pub static ROOT: Shape = Shape {
             "whether `${command:…}` may run programs; only its owner may then be able to write the mapping",
         ),
     ],
-    later: &["contacts", "images", "groups"],
 };
 
 /// The keys of [`ROOT`] that a base cannot have.
@@ -166,7 +171,6 @@ pub static SOURCE: Shape = Shape {
         with_default("trust_server_certificate", Kind::Switch, "false", "encrypt without checking who the server is"),
         key("ca_file", Kind::Path, "a certificate authority to trust beside the system's, as PEM"),
     ],
-    later: &[],
 };
 
 /// `target`.
@@ -197,7 +201,6 @@ pub static TARGET: Shape = Shape {
             "a certificate authority to trust beside the system's, as PEM: for a school filter that inspects TLS",
         ),
     ],
-    later: &[],
 };
 
 /// `leavers`.
@@ -217,7 +220,6 @@ pub static LEAVERS: Shape = Shape {
             "how long somebody must be missing before being deactivated",
         ),
     ],
-    later: &[],
 };
 
 /// An item of `hold`.
@@ -228,7 +230,6 @@ pub static HOLD: Shape = Shape {
         required("until", Kind::Date, "the last day on which nothing is sent"),
         required("reason", Kind::Text, "why, for those who wonder: `year rollover`"),
     ],
-    later: &[],
 };
 
 /// `limits`.
@@ -276,7 +277,99 @@ pub static LIMITS: Shape = Shape {
             "the most rows that may be rejected; per cent of all rows read",
         ),
     ],
-    later: &[],
+};
+
+/// What stands in the path of a group for the feed's own key: `contacts`, `images` or `groups`.
+pub const FEED: &str = "FEED";
+
+/// `limits` of a feed.
+pub static FEED_LIMITS: Shape = Shape {
+    path: "FEED.limits",
+    keys: &[
+        key("min_rows", Kind::Count(0, u64::MAX), "the fewest rows that each query of the feed must give"),
+        key(
+            "min_rows_in_all",
+            Kind::Count(0, u64::MAX),
+            "the fewest rows that all queries of the feed must give together",
+        ),
+        key("max_drop", Kind::Limit, "how many fewer rows than in the last good run there may be"),
+        key("max_creates", Kind::Limit, "the most patrons that the feed may have for the first time"),
+        key("max_updates", Kind::Limit, "the most patrons of whom something may change"),
+        key("max_rejections", Kind::Limit, "the most rows that may be rejected"),
+    ],
+};
+
+const LIMITS_OF_FEED: Key =
+    key("limits", Kind::Group(&FEED_LIMITS), "what stops a push: each key in the place of the mapping's `limits`");
+
+const EXTRACTS_OF_FEED: Key = required("extracts", Kind::List(&EXTRACT), "the queries, as those of `users`");
+
+/// `contacts`.
+pub static CONTACTS: Shape = Shape {
+    path: "contacts",
+    keys: &[
+        with_default(
+            "mode",
+            Kind::Text,
+            "replaceDeclaredPatronsKeepCustomContacts",
+            "what Infiniti does with the contacts that a patron has: this mode replaces them, but for those made by hand; only this one was seen at work",
+        ),
+        EXTRACTS_OF_FEED,
+        LIMITS_OF_FEED,
+    ],
+};
+
+/// `images`.
+pub static IMAGES: Shape = Shape {
+    path: "images",
+    keys: &[
+        required(
+            "path",
+            Kind::Text,
+            "where Infiniti takes pictures, from the `/` after the host on; it is not publicly known: look at Infiniti's help page \"autoSync patron images\", or ask Concord's support",
+        ),
+        key(
+            "folder",
+            Kind::Folder,
+            "the folder of the pictures, each named by the patron's `adminsystemid`: `00012345.jpg`; with `extracts` where the paths of `file` start",
+        ),
+        key("extracts", Kind::List(&EXTRACT), "queries that give the pictures, in the place of all files of `folder`"),
+        with_default("resize", Kind::Switch, "false", "bring each picture within 200 x 200 pixels and 160 KB"),
+        with_default(
+            "max_zip",
+            Kind::Size(MIB, 95 * MIB),
+            "95MiB",
+            "the most that goes in one zip: Infiniti takes less than 100 MB; an older page of its help says 32 MB, so write `30MB` if larger ones are refused",
+        ),
+        LIMITS_OF_FEED,
+    ],
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// `groups`.
+pub static GROUPS: Shape = Shape {
+    path: "groups",
+    keys: &[
+        required(
+            "path",
+            Kind::Text,
+            "where Infiniti takes groups, from the `/` after the host on; `{mode}` in it is replaced by `mode`; it is not publicly known: look at Infiniti's help page \"autoSync patron groups\", or ask Concord's support",
+        ),
+        key(
+            "mode",
+            Kind::Text,
+            "what Infiniti does with the groups that a patron has, if `path` has `{mode}`; the same page names the modes",
+        ),
+        required("header", Kind::Text, "what Infiniti calls the group's column in the CSV; the same page names it"),
+        required(
+            "allow",
+            Kind::Texts,
+            "the groups that may be sent, as Infiniti spells them; a row of any other is rejected, since Infiniti's own groups, such as that of its administrators, are within reach",
+        ),
+        EXTRACTS_OF_FEED,
+        LIMITS_OF_FEED,
+    ],
 };
 
 /// An item of `expect`.
@@ -314,7 +407,6 @@ pub static EXPECT: Shape = Shape {
             "what happens when it does not hold: nothing is sent, or the report says so",
         ),
     ],
-    later: &[],
 };
 
 /// The keys of which an item of `expect` has exactly one.
@@ -328,14 +420,12 @@ pub static ROWS: Shape = Shape {
         key("min", Kind::Count(0, u64::MAX), "the fewest rows"),
         key("max", Kind::Count(0, u64::MAX), "the most rows"),
     ],
-    later: &[],
 };
 
 /// `range` of an item of `expect`.
 pub static RANGE: Shape = Shape {
     path: "expect[].range",
     keys: &[key("min", Kind::Number, "the lowest value"), key("max", Kind::Number, "the highest value")],
-    later: &[],
 };
 
 /// `freshness` of an item of `expect`.
@@ -350,10 +440,9 @@ pub static FRESHNESS: Shape = Shape {
         key("warn_after", Kind::Duration(Duration::from_mins(1), YEAR), "the report says so when the time is older"),
         key("error_after", Kind::Duration(Duration::from_mins(1), YEAR), "nothing is sent when the time is older"),
     ],
-    later: &[],
 };
 
-/// An item of `users`.
+/// An item of `users`, or of `extracts` in another feed.
 pub static EXTRACT: Shape = Shape {
     path: "users[]",
     keys: &[
@@ -371,7 +460,6 @@ pub static EXTRACT: Shape = Shape {
             "for each header where its values come from: the name of a result column, or the keys below",
         ),
     ],
-    later: &[],
 };
 
 /// A value of `columns`, when it is more than the name of a result column.
@@ -396,10 +484,14 @@ pub static RULE: Shape = Shape {
             "send",
             Kind::OneOf(&["always", "create"]),
             "always",
-            "`create`: only for patrons that Infiniti has not accepted yet",
+            "`create`: only for patrons that Infiniti has not accepted yet; of `users` only",
+        ),
+        key(
+            "split",
+            Kind::Text,
+            "of `contact` only: what stands between several addresses or numbers in one cell, each of which makes a row: `\";\"`",
         ),
     ],
-    later: &[],
 };
 
 /// An item of `transform`: a word, or one of the keys.
@@ -414,7 +506,6 @@ pub static TRANSFORM: Shape = Shape {
         key("first_of", Kind::Text, "the first part that is not blank, split by this text: `first_of: \";\"`"),
         key("replace", Kind::Group(&REPLACE), "replace what a regular expression matches"),
     ],
-    later: &[],
 };
 
 /// `replace` in an item of `transform`.
@@ -424,7 +515,6 @@ pub static REPLACE: Shape = Shape {
         required("pattern", Kind::Text, "a regular expression; put it in single quotes"),
         required("with", Kind::Text, "the replacement; `$1` is the first group, `$$` a dollar sign"),
     ],
-    later: &[],
 };
 
 /// `notify`.
@@ -457,7 +547,6 @@ pub static NOTIFY: Shape = Shape {
         key("subject", Kind::Text, "a template of a message's first line, in the place of the usual one"),
         key("text", Kind::Text, "a template of the rest of it"),
     ],
-    later: &[],
 };
 
 /// What can be told, as `on` names it.
@@ -478,7 +567,6 @@ pub static WEBHOOK: Shape = Shape {
         ),
         ON,
     ],
-    later: &[],
 };
 
 /// `email` in `notify`.
@@ -499,13 +587,31 @@ pub static EMAIL: Shape = Shape {
         required("to", Kind::Texts, "the addresses of those who are told"),
         ON,
     ],
-    later: &[],
 };
 
 /// Every group, in the order of the reference.
-pub static SHAPES: [&Shape; 17] = [
-    &ROOT, &SOURCE, &TARGET, &LEAVERS, &HOLD, &LIMITS, &EXPECT, &ROWS, &RANGE, &FRESHNESS, &NOTIFY, &WEBHOOK, &EMAIL,
-    &EXTRACT, &RULE, &TRANSFORM, &REPLACE,
+pub static SHAPES: [&Shape; 21] = [
+    &ROOT,
+    &SOURCE,
+    &TARGET,
+    &LEAVERS,
+    &HOLD,
+    &LIMITS,
+    &EXPECT,
+    &ROWS,
+    &RANGE,
+    &FRESHNESS,
+    &NOTIFY,
+    &WEBHOOK,
+    &EMAIL,
+    &EXTRACT,
+    &RULE,
+    &TRANSFORM,
+    &REPLACE,
+    &CONTACTS,
+    &IMAGES,
+    &GROUPS,
+    &FEED_LIMITS,
 ];
 
 impl Shape {
@@ -524,7 +630,9 @@ impl Shape {
     fn title(&self) -> String {
         let last = self.path.rsplit('.').next().unwrap_or_default();
         match last.strip_suffix("[]") {
+            Some("users") => "Each item of `users`, and of `extracts` in the other feeds".to_owned(),
             Some(items) => format!("Each item of `{items}`"),
+            None if self.path.starts_with(FEED) => format!("`{last}` of `contacts`, `images` and `groups`"),
             None if last.is_empty() => "The file".to_owned(),
             None if last == "HEADER" => "Each header in `columns`".to_owned(),
             None => format!("`{last}`"),
@@ -546,6 +654,8 @@ impl Kind {
             Self::Limit => "a count or per cent: `20`, `5%`".into(),
             Self::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
             Self::Path => "a file, relative to the mapping".into(),
+            Self::Folder => "a folder, relative to the mapping".into(),
+            Self::Size(least, most) => format!("a size from {} to {}", size(least), size(most)),
             Self::Group(_) => "a group of keys".into(),
             Self::List(_) => "a list of groups of keys".into(),
             Self::Number => "a number".into(),
@@ -574,6 +684,11 @@ fn duration(duration: Duration) -> String {
         _ => (seconds, 's'),
     };
     format!("`{number}{unit}`")
+}
+
+/// A bound of a size, in the unit in which it is whole.
+fn size(bytes: u64) -> String {
+    if bytes.is_multiple_of(MIB) { format!("`{}MiB`", bytes / MIB) } else { format!("`{}MB`", bytes / 1_000_000) }
 }
 
 /// The reference of all keys as Markdown tables, one for each group: what stands in `mappings/README.md`.
@@ -624,7 +739,6 @@ mod tests {
                 }
                 assert!(!key.about.is_empty() && !key.about.ends_with('.'), "{}", key.name);
                 assert!(!(key.required && key.default.is_some()), "{}", key.name);
-                assert!(!shape.later.contains(&key.name), "{}", key.name);
             }
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Key, Kind, Shape};
-use crate::infiniti::contract::{self, HeaderRule, Presence, USERS, Unique};
+use crate::infiniti::contract::{self, Contract, FEEDS, HeaderRule, Presence, USERS, Unique};
 use crate::infiniti::value::CHANNELS;
 
 /// The schema of a mapping file.
@@ -35,12 +35,18 @@ pub fn json_schema_of_base() -> Value {
 }
 
 fn whole(title: &str, about: &str) -> Value {
-    let mut schema = group(&keys::ROOT);
+    let mut schema = group(&keys::ROOT, &USERS);
     let mut definitions = Map::new();
     for shape in keys::SHAPES.iter().filter(|shape| !shape.path.is_empty()) {
         // Its keys are items of a list, words among them.
-        if shape.path != keys::TRANSFORM.path {
-            definitions.insert(definition(shape), group(shape));
+        if shape.path == keys::TRANSFORM.path {
+            continue;
+        }
+        if shape.path == keys::EXTRACT.path {
+            definitions.extend(FEEDS.map(|feed| (definition(shape, feed), group(shape, feed))));
+        } else {
+            let feed = FEEDS.into_iter().find(|feed| feed.feed == shape.path).unwrap_or(&USERS);
+            definitions.insert(definition(shape, feed), group(shape, feed));
         }
     }
     let root = json!({
@@ -53,8 +59,15 @@ fn whole(title: &str, about: &str) -> Value {
     schema
 }
 
-/// `users[].columns.HEADER` is the rule of a header; others are named by the last part of their path.
-fn definition(shape: &Shape) -> String {
+/// `users[].columns.HEADER` is the rule of a header; others are named by the last part of their path. Of an item of `users`
+/// there is one a feed, since each has headers of its own.
+fn definition(shape: &Shape, feed: &Contract) -> String {
+    if shape.path == keys::EXTRACT.path {
+        return format!("{}_item", feed.feed);
+    }
+    if shape.path == keys::FEED_LIMITS.path {
+        return "feed_limits".to_owned();
+    }
     let last = shape.path.rsplit('.').next().unwrap_or_default();
     match last.strip_suffix("[]") {
         Some(name) => format!("{name}_item"),
@@ -63,14 +76,14 @@ fn definition(shape: &Shape) -> String {
     }
 }
 
-fn reference(shape: &Shape) -> Value {
-    json!({ "$ref": format!("#/$defs/{}", definition(shape)) })
+fn reference(shape: &Shape, feed: &Contract) -> Value {
+    json!({ "$ref": format!("#/$defs/{}", definition(shape, feed)) })
 }
 
 /// A group of keys.
-fn group(shape: &Shape) -> Value {
+fn group(shape: &Shape, feed: &'static Contract) -> Value {
     let properties: Map<String, Value> =
-        shape.keys.iter().map(|key| (key.name.to_owned(), property(shape, key))).collect();
+        shape.keys.iter().map(|key| (key.name.to_owned(), property(shape, key, feed))).collect();
     let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     // What a base may give in part is required of the whole alone.
     if shape.path.contains("[]") {
@@ -98,7 +111,15 @@ fn requirements(shape: &Shape) -> Value {
     if !inner.is_empty() {
         add(&mut schema, json!({ "properties": inner }));
     }
-    schema
+    match shape.path {
+        "images" => add_to(schema, at_least_one(&["folder", "extracts"])),
+        "groups" => {
+            let has_place = json!({ "required": ["path"], "properties": { "path": { "pattern": r"\{mode\}" } } });
+            let idle = json!({ "properties": { "mode": false } });
+            add_to(schema, json!({ "if": has_place, "then": { "required": ["mode"] }, "else": idle }))
+        }
+        _ => schema,
+    }
 }
 
 /// Which keys go together.
@@ -144,12 +165,14 @@ fn exactly_one(names: &[&str], beside: &dyn Fn(&str) -> Beside) -> Value {
 }
 
 /// A key with its value.
-fn property(shape: &Shape, key: &Key) -> Value {
-    let mut schema = value(key);
+fn property(shape: &Shape, key: &Key, feed: &'static Contract) -> Value {
+    let mut schema = value(key, feed);
     add(&mut schema, narrower(shape, key));
     // What a pattern says to a program, words say to a person.
     let form = match key.kind {
-        Kind::Count(..) | Kind::Duration(..) | Kind::Limit | Kind::Date => format!(" {}", sentence(&key.kind.words())),
+        Kind::Count(..) | Kind::Duration(..) | Kind::Limit | Kind::Date | Kind::Size(..) => {
+            format!(" {}", sentence(&key.kind.words()))
+        }
         _ => String::new(),
     };
     let mut property = json!({ "description": sentence(key.about) + &form });
@@ -161,9 +184,13 @@ fn property(shape: &Shape, key: &Key) -> Value {
 }
 
 /// What a key's kind allows.
-fn value(key: &Key) -> Value {
+fn value(key: &Key, feed: &'static Contract) -> Value {
     match key.kind {
-        Kind::Text | Kind::Secret | Kind::Path => text(),
+        Kind::Text | Kind::Secret | Kind::Path | Kind::Folder => text(),
+        Kind::Size(..) => {
+            let said = said("write it like `95MiB` or `30MB`", r"^[0-9]+ *[Mm][Ii]?[Bb]$");
+            add_to(said, json!({ "type": "string", "examples": ["95MiB", "30MB"] }))
+        }
         Kind::Switch => switch(),
         Kind::Count(least, most) => {
             let mut schema = said(&format!("{} is needed, in digits only", key.kind.words()), r"^\+?[0-9]+$");
@@ -193,8 +220,8 @@ fn value(key: &Key) -> Value {
             add_to(said, json!({ "type": ["integer", "string"], "minimum": 0, "examples": ["10%", 20] }))
         }
         Kind::OneOf(words) => one_of_words(words),
-        Kind::Group(inner) => reference(inner),
-        Kind::List(inner) => json!({ "type": "array", "items": reference(inner) }),
+        Kind::Group(inner) => reference(inner, feed),
+        Kind::List(inner) => json!({ "type": "array", "items": reference(inner, feed) }),
         Kind::Number => {
             let pattern = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$";
             add_to(said("write a number: `2032` or `7.5`", pattern), json!({ "type": ["number", "string"] }))
@@ -217,7 +244,7 @@ fn value(key: &Key) -> Value {
             "errorMessage": "write a table: `{ Male: M, Female: F }`",
             "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
         }),
-        Kind::Columns => columns(),
+        Kind::Columns => columns(feed),
         Kind::Transforms => transforms(),
         Kind::Word => json!({ "const": key.name }),
     }
@@ -236,7 +263,26 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
             let path = add_to(said(plain, r"^[^{}]*[^{}\s][^{}]*$"), json!({ "type": "string" }));
             add_to(path, json!({ "examples": ["_base.yaml", "../_base.yaml"] }))
         }
-        ("", "users") => json!({ "minItems": 1 }),
+        ("", "users") | ("contacts" | "images" | "groups", "extracts") => json!({ "minItems": 1 }),
+        ("contacts" | "groups", "mode") => {
+            let word = "use letters, digits, `-`, `_` and `.`: it stands in the path";
+            add_to(said(word, "^[A-Za-z0-9][A-Za-z0-9._-]*$"), json!({ "type": "string" }))
+        }
+        ("images", "path") => path_of_feed(r"^/[^/?#{}\s\\][^?#{}\s\\]*$"),
+        ("groups", "path") => path_of_feed(r"^/([^/?#{}\s\\]|\{mode\})([^?#{}\s\\]|\{mode\})*$"),
+        ("images", "folder") => filled(&["photos"]),
+        ("groups", "header") => {
+            let name = "write what Infiniti calls the group's column";
+            add_to(
+                said(name, r"^[^,;\x22\x00-\x1f]*[^,;\x22\x00-\x1f\s][^,;\x22\x00-\x1f]*$"),
+                json!({ "type": "string" }),
+            )
+        }
+        ("groups", "allow") => json!({
+            "items": add_to(text(), said(NOT_BLANK, r"\S")),
+            "uniqueItems": true,
+            "errorMessage": "write a list in brackets, each group once: `[Students, Staff]`",
+        }),
         ("", "state") => filled(&["state/school.db", "none"]),
         ("source", "url") => {
             let whole = "write the address here and only its secrets as references: `password: ${SIS_PASSWORD}`";
@@ -287,6 +333,7 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
         ("notify.email", "to") => json!({ "items": said(MAIL_ADDRESS, MAIL_PATTERN) }),
         ("users[]", "name") => add_to(said(NOT_BLANK, r"^.*\S.*$"), json!({ "examples": ["students", "staff"] })),
         ("users[]", "query_file") => json!({ "examples": ["queries/students.sql"] }),
+        ("users[].columns.HEADER", "split") => add_to(said(NOT_BLANK, r"\S"), json!({ "examples": [";"] })),
         ("users[]" | "expect[].freshness", "query") | ("expect[]", "patron") => said(NOT_BLANK, r"\S"),
         ("expect[]", "unique" | "no_new_values") => {
             let only = "write `true`, or delete the item";
@@ -300,6 +347,11 @@ fn narrower(shape: &Shape, key: &Key) -> Value {
         ("users[].columns.HEADER", "template") => json!({ "examples": ["{{ Year + 12 }}"] }),
         _ => json!({}),
     }
+}
+
+fn path_of_feed(pattern: &str) -> Value {
+    let alone = "write the path alone, from the `/` after the host on";
+    add_to(said(alone, pattern), json!({ "type": "string" }))
 }
 
 const MAIL_ADDRESS: &str = "write an address: `library@example.edu`";
@@ -344,29 +396,39 @@ fn header_name() -> Value {
     one_of_words(&names)
 }
 
-fn columns() -> Value {
+fn columns(feed: &'static Contract) -> Value {
     let mut properties = Map::new();
     let mut patterns = Map::new();
     let mut all = Vec::new();
-    for rule in USERS.headers {
+    for header in feed.iter() {
+        let rule = feed.rule(header);
+        let form = of_header(feed, rule, header == feed.key());
         let mut schema = json!({ "description": header_sentence(rule) });
-        add(&mut schema, header(rule));
-        patterns.insert(format!("^{}$", any_case(rule.name)), header(rule));
+        add(&mut schema, form.clone());
+        patterns.insert(format!("^{}$", any_case(rule.name)), form);
         properties.insert(rule.name.to_owned(), schema);
-        if rule.presence == Presence::Mandatory {
+        if matches!(rule.presence, Presence::Mandatory | Presence::Content) {
             all.push(has_header(rule.name));
         }
     }
-    let cohort: Vec<&str> =
-        USERS.headers.iter().filter(|rule| rule.presence == Presence::OneOfCohort).map(|rule| rule.name).collect();
-    let none: Map<String, Value> = cohort.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
-    let either: Vec<Value> = cohort.iter().map(|name| has_header(name)).collect();
-    if let [first, second] = cohort.as_slice() {
-        let other: Map<String, Value> = [((*second).to_owned(), json!(false))].into_iter().collect();
-        all.push(json!({ "if": { "required": [first] }, "then": { "properties": other } }));
+    let cohort = with_presence(feed, Presence::OneOfCohort);
+    let content = with_presence(feed, Presence::OneOfContent);
+    for pair in [&cohort, &content] {
+        if let [first, second] = pair.as_slice() {
+            let other: Map<String, Value> = [((*second).to_owned(), json!(false))].into_iter().collect();
+            all.push(json!({ "if": { "required": [first] }, "then": { "properties": other } }));
+        }
     }
-    all.push(json!({ "if": staffmember_is(&contract::FALSE_SPELLINGS, false), "then": { "anyOf": either } }));
-    all.push(json!({ "if": staffmember_is(&contract::TRUE_SPELLINGS, true), "then": { "properties": none } }));
+    let any_of = |names: &[&str]| -> Value { names.iter().map(|name| has_header(name)).collect() };
+    if !content.is_empty() {
+        all.push(json!({ "anyOf": any_of(&content) }));
+    }
+    if feed.staff.is_some() {
+        let none: Map<String, Value> = cohort.iter().map(|name| ((*name).to_owned(), json!(false))).collect();
+        let is_student = staffmember_is(&contract::FALSE_SPELLINGS, false);
+        all.push(json!({ "if": is_student, "then": { "anyOf": any_of(&cohort) } }));
+        all.push(json!({ "if": staffmember_is(&contract::TRUE_SPELLINGS, true), "then": { "properties": none } }));
+    }
     json!({
         "type": "object",
         "properties": properties,
@@ -374,6 +436,10 @@ fn columns() -> Value {
         "additionalProperties": false,
         "allOf": all,
     })
+}
+
+fn with_presence(feed: &Contract, presence: Presence) -> Vec<&'static str> {
+    feed.headers.iter().filter(|rule| rule.presence == presence).map(|rule| rule.name).collect()
 }
 
 /// The header is there, in whatever case.
@@ -395,7 +461,7 @@ fn staffmember_is(spellings: &[&str], truth: bool) -> Value {
 }
 
 /// How one header is filled: the name of a column, or a rule.
-fn header(rule: &HeaderRule) -> Value {
+fn of_header(feed: &'static Contract, rule: &HeaderRule, is_key: bool) -> Value {
     let mut bare = add_to(text(), column_name());
     add(&mut bare, json!({ "errorMessage": "write the name of a result column, or a rule: `{ value: … }`" }));
     // A value that is no name is mostly meant as `{ value: … }`.
@@ -410,14 +476,23 @@ fn header(rule: &HeaderRule) -> Value {
         add(&mut bare, json!({ "if": value, "then": { "type": "string", "errorMessage": message } }));
     }
     let is_mandatory = rule.presence == Presence::Mandatory;
-    let written = literal(rule.kind, is_mandatory);
-    let mut properties = json!({ "default": written });
-    if is_mandatory {
-        let always = said("the header is mandatory: delete `send`", &format!("^{}$", any_case("always")));
-        add(&mut properties, json!({ "send": always }));
+    let mut properties = json!({ "default": literal(rule.kind, is_mandatory) });
+    if is_mandatory || feed.account.is_some() {
+        let message =
+            if is_mandatory { "the header is mandatory: delete `send`" } else { "this is for accounts: delete `send`" };
+        add(&mut properties, json!({ "send": said(message, &format!("^{}$", any_case("always"))) }));
     }
-    let value = if rule.unique == Unique::No {
-        written
+    if rule.kind != contract::Kind::Reach {
+        add(&mut properties, json!({ "split": false }));
+    }
+    if rule.kind == contract::Kind::Picture {
+        let idle = ["value", "template", "lookup", "transform", "default"];
+        let idle: Map<String, Value> = idle.map(|name| (name.to_owned(), json!(false))).into_iter().collect();
+        add(&mut properties, Value::Object(idle));
+    }
+    let is_content = matches!(rule.presence, Presence::Content | Presence::OneOfContent);
+    let value = if rule.unique == Unique::No && !is_key {
+        literal(rule.kind, is_mandatory || is_content)
     } else {
         let message = format!("every row would have the same `{}`, which must differ from patron to patron", rule.name);
         add_to(said(&message, r"^\s*$"), json!({ "type": "string" }))
@@ -426,7 +501,7 @@ fn header(rule: &HeaderRule) -> Value {
     let changes: Vec<Value> = ["lookup", "transform", "default"].map(|name| json!({ "required": [name] })).into();
     let outputs = json!({ "if": { "type": "null" }, "else": literal(rule.kind, false) });
     let full = add_to(
-        reference(&keys::RULE),
+        reference(&keys::RULE, feed),
         json!({
             "properties": properties,
             "allOf": [
@@ -482,7 +557,7 @@ fn transforms() -> Value {
             if let Kind::Word = key.kind {
                 return add_to(description, json!({ "const": key.name }));
             }
-            let mut inner = value(key);
+            let mut inner = value(key, &USERS);
             if key.name == "first_of" {
                 add(&mut inner, json!({ "minLength": 1 }));
             }
@@ -572,6 +647,7 @@ mod tests {
         ("Bad name", "the file's name is not in the file"),
         ("ca-file-missing", "files that are named"),
         ("command-not-allowed", "the leave stands in another key"),
+        ("contacts-name-of-users", "items of a list held against each other"),
         ("control-character-in-path", "escapes are read already"),
         ("duplicate-header-case", "a key that differs only in case, or comes again"),
         ("duplicate-key", "a key that differs only in case, or comes again"),
@@ -579,7 +655,19 @@ mod tests {
         ("encryption-level", "what holds between keys far apart"),
         ("expect-without-state", "what holds between keys far apart"),
         ("extract-name-twice", "items of a list held against each other"),
+        ("feed-path-disguised", "references and addresses"),
+        ("feed-path-dots", "references and addresses"),
+        ("feed-path-of-contacts", "what holds between keys far apart"),
+        ("feed-path-of-users", "what holds between keys far apart"),
+        ("feed-path-twice", "what holds between keys far apart"),
+        ("groups-header", "what holds between keys far apart"),
+        ("groups-lookup", "what holds between keys far apart"),
+        ("groups-value", "what holds between keys far apart"),
         ("hold-order", "items of a list held against each other"),
+        ("images-file-without-folder", "what holds between keys far apart"),
+        ("images-folder-name", "items of a list held against each other"),
+        ("images-folder-reference", "references and addresses"),
+        ("images-size-too-large", "bounds of sizes"),
         ("include-base-list", "files that are named"),
         ("include-empty", "files that are named"),
         ("include-encoding", "files that are named"),

@@ -7,7 +7,8 @@ use super::Checker;
 use super::rule::{CheckedRule, Literal};
 use super::scalar::missing_file;
 use super::section::{Field, Section};
-use crate::infiniti::contract::{Header, HeaderSet, Presence, STAFFMEMBER, TRUE_SPELLINGS, USERS};
+use crate::infiniti::contract::{Contract, Header, HeaderRule, HeaderSet, Kind, Presence, TRUE_SPELLINGS};
+use crate::infiniti::value::CHANNELS;
 use crate::mapping::Extract;
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
@@ -17,23 +18,24 @@ use crate::mapping::yaml::{Content, Node};
 use crate::source;
 
 impl Checker<'_> {
-    pub(super) fn users(&mut self, field: &Field<'_>) -> Option<Vec<Extract>> {
+    /// The queries of the feed that is looked at.
+    pub(super) fn extracts(&mut self, field: &Field<'_>) -> Option<Vec<Extract>> {
         let Content::Sequence(items) = &field.node.content else {
-            let message = format!("`users` must be a list, not {}", field.node.what());
+            let message = format!("`{}` must be a list, not {}", field.path, field.node.what());
             self.report(
                 Finding::error(Code::NotAList, &field.key_span, message)
-                    .hint("begin each query with `- name: …`, indented below `users:`"),
+                    .hint(format!("begin each query with `- name: …`, indented below `{}:`", field.key.name)),
             );
             return None;
         };
         if items.is_empty() {
+            let example = if self.feed.account.is_some() { self.feed.feed } else { "students" };
             self.report(
-                Finding::error(Code::ListEmpty, &field.node.span, "`users` has no query")
-                    .hint("add one: `- name: students`"),
+                Finding::error(Code::ListEmpty, &field.node.span, format!("`{}` has no query", field.path))
+                    .hint(format!("add one: `- name: {example}`")),
             );
             return None;
         }
-        let mut names: Vec<&str> = Vec::new();
         let mut extracts = Vec::new();
         let sections: Vec<_> = items
             .iter()
@@ -44,8 +46,7 @@ impl Checker<'_> {
             .collect();
         let mut queries: Vec<(&Field<'_>, String, Vec<CheckedRule>)> = Vec::new();
         for (section, at) in &sections {
-            let name = section.get("name").and_then(|field| self.extract_name(field, &names));
-            names.extend(name);
+            let name = section.get("name").and_then(|field| self.extract_name(field));
             let query = self.query(section, at);
             let min_rows = section.get("min_rows").and_then(|_| self.count(section, "min_rows"));
             let rules = section.get("columns").and_then(|field| self.columns(field));
@@ -74,7 +75,7 @@ impl Checker<'_> {
         Some(extracts.into_iter().zip(queries).map(extract).collect())
     }
 
-    fn extract_name<'n>(&mut self, field: &Field<'n>, names: &[&str]) -> Option<&'n str> {
+    fn extract_name<'n>(&mut self, field: &Field<'n>) -> Option<&'n str> {
         let name = self.text(field)?;
         if name.trim().is_empty() || name.contains('\n') {
             self.report(
@@ -83,12 +84,19 @@ impl Checker<'_> {
             );
             return None;
         }
-        if names.iter().any(|before| before.eq_ignore_ascii_case(name)) {
-            let message = format!("two queries are named `{name}`");
-            self.report(
-                Finding::error(Code::ExtractTwice, &field.node.span, message).hint("give each a name of its own"),
-            );
+        let before = self.extract_names.iter().find(|(before, _)| before.eq_ignore_ascii_case(name));
+        if let Some((_, feed)) = before {
+            let finding = if *feed == self.feed {
+                Finding::error(Code::ExtractTwice, &field.node.span, format!("two queries are named `{name}`"))
+                    .hint("give each a name of its own")
+            } else {
+                let message = format!("a query of `{}` is named `{name}`, too", feed.feed);
+                let hint = format!("give each a name of its own, such as `{}-{name}`", self.feed.feed);
+                Finding::error(Code::ExtractTwice, &field.node.span, message).hint(hint)
+            };
+            self.report(finding);
         }
+        self.extract_names.push((name.to_owned(), self.feed));
         Some(name)
     }
 
@@ -185,14 +193,14 @@ impl Checker<'_> {
         let mut rules = Vec::new();
         for (key, value) in entries {
             let name = key.text().unwrap_or_default();
-            let Some(header) = USERS.header(name) else {
+            let Some(header) = self.feed.header(name) else {
                 if let Some(header) = self.unknown_header(name, &key.span) {
                     meant.insert(header);
                 }
                 continue;
             };
             if seen.contains(header) {
-                let message = format!("the header `{}` is given twice", USERS.rule(header).name);
+                let message = format!("the header `{}` is given twice", self.feed.rule(header).name);
                 self.report(
                     Finding::error(Code::HeaderTwice, &key.span, message)
                         .hint("headers differ in more than case: delete one of the two"),
@@ -209,8 +217,10 @@ impl Checker<'_> {
 
     /// Reports an unknown header; gives the one that was meant, if it can be told.
     pub(super) fn unknown_header(&mut self, name: &str, span: &Range<usize>) -> Option<Header> {
-        let finding = Finding::error(Code::UnknownHeader, span, format!("Infiniti has no header `{name}`"));
-        let names = || USERS.headers.iter().map(|rule| rule.name);
+        let feed = self.feed;
+        let of_feed = if feed.account.is_some() { format!(" in `{}`", feed.feed) } else { String::new() };
+        let finding = Finding::error(Code::UnknownHeader, span, format!("Infiniti has no header `{name}`{of_feed}"));
+        let names = || feed.headers.iter().map(|rule| rule.name);
         let nearest = keys::nearest(name, names());
         self.report(finding.hint(match nearest {
             Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -218,10 +228,10 @@ impl Checker<'_> {
                 format!("the headers are {}", names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
             }
         }));
-        nearest.and_then(|name| USERS.header(name))
+        nearest.and_then(|name| feed.header(name))
     }
 
-    /// Mandatory headers, and of the cohort's headers the right number.
+    /// Mandatory headers, and of those that stand for each other the right number.
     fn completeness(
         &mut self,
         at: &Range<usize>,
@@ -230,43 +240,71 @@ impl Checker<'_> {
         meant: HeaderSet,
         rules: &[CheckedRule],
     ) {
+        let feed = self.feed;
         let written = seen.union(meant);
-        for header in USERS.iter().filter(|header| !written.contains(*header)) {
-            let rule = USERS.rule(header);
-            if rule.presence != Presence::Mandatory {
+        for header in feed.iter().filter(|header| !written.contains(*header)) {
+            let rule = feed.rule(header);
+            if !matches!(rule.presence, Presence::Mandatory | Presence::Content) {
                 continue;
             }
-            let example = match rule.name {
-                "enabled" => "enabled: { value: true }",
-                "staffmember" => "staffmember: { value: false }",
-                _ => "username: NAME_OF_A_COLUMN",
-            };
             self.report(
                 Finding::error(Code::HeaderMissing, at, format!("the mandatory header `{}` is missing", rule.name))
-                    .hint(format!("add `{example}`: {}", rule.about)),
+                    .hint(format!("add `{}`: {}", example(rule), rule.about)),
             );
         }
         let place = |header: Header| {
-            let key = entries.iter().find(|(key, _)| key.text().is_some_and(|name| USERS.header(name) == Some(header)));
+            let key = entries.iter().find(|(key, _)| key.text().is_some_and(|name| feed.header(name) == Some(header)));
             key.map_or_else(|| at.clone(), |(key, _)| key.span.clone())
         };
+        self.cohort(written, rules, &place);
+        let contents = with_presence(feed, Presence::OneOfContent);
+        let given: Vec<Header> = contents.iter().copied().filter(|header| written.contains(*header)).collect();
+        match given.as_slice() {
+            [] if !contents.is_empty() => {
+                let names: Vec<String> =
+                    contents.iter().map(|header| format!("`{}`", feed.rule(*header).name)).collect();
+                let about: Vec<String> = contents
+                    .iter()
+                    .map(|header| format!("`{}`: {}", example(feed.rule(*header)), feed.rule(*header).about))
+                    .collect();
+                self.report(
+                    Finding::error(Code::HeaderMissing, at, format!("neither {} is given", names.join(" nor ")))
+                        .hint(format!("add one of {}", about.join("; "))),
+                );
+            }
+            [first, second, ..] => {
+                let message =
+                    format!("`{}` and `{}` exclude each other", feed.rule(*first).name, feed.rule(*second).name);
+                self.report(
+                    Finding::error(Code::ContentTwice, &place(*second), message)
+                        .hint("keep the one that the query gives; for some of each write two queries"),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Of the cohort's headers the right number, where the feed has such.
+    fn cohort(&mut self, written: HeaderSet, rules: &[CheckedRule], place: &dyn Fn(Header) -> Range<usize>) {
+        let feed = self.feed;
+        let Some(staff) = feed.staff else { return };
         let cohort: Vec<Header> =
-            written.iter().filter(|header| USERS.rule(*header).presence == Presence::OneOfCohort).collect();
-        let is_staff = rules.iter().find(|checked| checked.rule.header == STAFFMEMBER).and_then(|checked| {
+            with_presence(feed, Presence::OneOfCohort).into_iter().filter(|header| written.contains(*header)).collect();
+        let is_staff = rules.iter().find(|checked| checked.rule.header == staff).and_then(|checked| {
             let Literal::Constant(text) = &checked.literal else { return None };
             Some(TRUE_SPELLINGS.iter().any(|spelling| spelling.eq_ignore_ascii_case(text)))
         });
         match (is_staff, cohort.as_slice()) {
             (Some(true), [_, ..]) => {
                 for header in &cohort {
-                    let message = format!("these are staff, and staff have no `{}`", USERS.rule(*header).name);
+                    let message = format!("these are staff, and staff have no `{}`", feed.rule(*header).name);
                     self.report(Finding::error(Code::CohortOfStaff, &place(*header), message).hint("delete the line"));
                 }
             }
             (Some(false), []) => self.report(
                 Finding::error(
                     Code::CohortMissing,
-                    &place(STAFFMEMBER),
+                    &place(staff),
                     "these are students, and neither `graduationyear` nor `academiclevel` is given",
                 )
                 .hint("add one of the two to `columns`: students need exactly one"),
@@ -282,6 +320,33 @@ impl Checker<'_> {
             _ => {}
         }
     }
+}
+
+fn with_presence(feed: &Contract, presence: Presence) -> Vec<Header> {
+    feed.iter().filter(|header| feed.rule(*header).presence == presence).collect()
+}
+
+/// A line that fills a header: with what is the same for all where it mostly is.
+fn example(rule: &HeaderRule) -> String {
+    let value = match (rule.name, rule.kind) {
+        ("staffmember", _) => "false",
+        (_, Kind::Boolean) => "true",
+        (_, Kind::Channel) => CHANNELS[0],
+        (_, Kind::Open(words)) => words.last().copied().unwrap_or_default(),
+        (_, Kind::OneOf(words) | Kind::Codes(words)) => words.first().copied().unwrap_or_default(),
+        (
+            _,
+            Kind::Text
+            | Kind::Email
+            | Kind::Year
+            | Kind::Password
+            | Kind::Reach
+            | Kind::Group
+            | Kind::Picture
+            | Kind::PictureFile,
+        ) => return format!("{}: NAME_OF_A_COLUMN", rule.name),
+    };
+    format!("{}: {{ value: {value} }}", rule.name)
 }
 
 /// An item of a list has no key of its own: its first key stands for it.

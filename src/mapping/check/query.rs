@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::Checker;
 use super::rule::CheckedRule;
 use super::section::Field;
-use crate::infiniti::contract::USERNAME;
+use crate::infiniti::contract::Rows;
 use crate::mapping::Input;
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
@@ -42,7 +42,8 @@ impl Checker<'_> {
     pub(super) fn advise_on_select(&mut self, field: &Field<'_>, query: &str, rules: Option<&[CheckedRule]>) {
         let Some(engine) = self.engine else { return };
         let select = select::read(engine, query);
-        if let Some(at) = select.unfiltered {
+        // Of the others what belongs to no account is left out.
+        if let Some(at) = select.unfiltered.filter(|_| self.feed.account.is_none()) {
             let message = "the query has no filter: who has left, and who is yet to come, is sent, too";
             let hint = "add `WHERE` with what makes somebody current; if the view leaves the others out, say so by `WHERE 1 = 1`";
             self.advise(Code::QueryWithoutFilter, field, query, &at, message, hint);
@@ -97,8 +98,13 @@ impl Checker<'_> {
 
     /// Two queries of the same text whose rows clash, each with each.
     pub(super) fn advise_on_twins(&mut self, queries: &[(&Field<'_>, String, Vec<CheckedRule>)]) {
-        let username = |rules: &[CheckedRule]| {
-            let rule = rules.iter().find(|checked| checked.rule.header == USERNAME)?;
+        // One query may well give a patron's numbers and addresses.
+        if self.feed.rows == Rows::Several {
+            return;
+        }
+        let key = self.feed.key();
+        let of_key = |rules: &[CheckedRule]| {
+            let rule = rules.iter().find(|checked| checked.rule.header == key)?;
             match &rule.rule.input {
                 Input::Column(column) => Some(column.to_lowercase()),
                 Input::Value(_) | Input::Template(_) => None,
@@ -106,10 +112,13 @@ impl Checker<'_> {
         };
         for (index, (field, query, rules)) in queries.iter().enumerate() {
             let is_twin = |(_, other, others): &(&Field<'_>, String, Vec<CheckedRule>)| {
-                other.trim() == query.trim() && username(rules).is_some_and(|name| username(others) == Some(name))
+                other.trim() == query.trim() && of_key(rules).is_some_and(|name| of_key(others) == Some(name))
             };
             if queries[..index].iter().any(is_twin) {
-                let message = "this is the same query as before: every username comes twice, and all rows of a clash are rejected";
+                let message = format!(
+                    "this is the same query as before: every {} comes twice, and all rows of a clash are rejected",
+                    self.feed.rule(key).name
+                );
                 self.report(
                     Finding::warning(Code::QueryTwice, &field.key_span, message)
                         .hint("filter each by what it is for, such as students and staff"),

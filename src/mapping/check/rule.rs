@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::Checker;
 use super::section::{Field, Section};
-use crate::infiniti::contract::{Header, HeaderRule, Kind, Presence, USERS, Unique};
+use crate::infiniti::contract::{Header, HeaderRule, Kind, Presence, Unique};
 use crate::infiniti::value::{CHANNELS, VALUE_BYTES_MAX, canonical};
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
@@ -33,7 +33,7 @@ pub(super) enum Literal {
 
 impl Checker<'_> {
     pub(super) fn rule(&mut self, header: Header, key: &Node, value: &Node) -> Option<CheckedRule> {
-        let about = USERS.rule(header);
+        let about = self.feed.rule(header);
         match &value.content {
             Content::Scalar { text, style } => self.column_rule(header, value, text, *style),
             Content::Mapping(_) => {
@@ -67,7 +67,7 @@ impl Checker<'_> {
 
     /// `header: Column`.
     fn column_rule(&mut self, header: Header, node: &Node, text: &str, style: Style) -> Option<CheckedRule> {
-        let about = USERS.rule(header);
+        let about = self.feed.rule(header);
         self.raw_text(node, about.name)?;
         let looks_like_value = match about.kind {
             Kind::Boolean | Kind::Year | Kind::OneOf(_) | Kind::Channel => {
@@ -121,7 +121,7 @@ impl Checker<'_> {
     }
 
     fn full_rule(&mut self, header: Header, key: &Node, section: &Section<'_>) -> Option<CheckedRule> {
-        let about = USERS.rule(header);
+        let about = self.feed.rule(header);
         let input = self.input(about, key, section);
         let transforms = section.get("transform").map_or(Some(Vec::new()), |field| self.transforms(field));
         let outputs = |text: &str| transformed(transforms.as_deref().unwrap_or_default(), text);
@@ -149,10 +149,24 @@ impl Checker<'_> {
         {
             let message = format!("the mandatory header `{}` must be sent always", about.name);
             self.report(Finding::error(Code::MandatorySend, &field.node.span, message).hint("delete `send`"));
+        } else if send == Some(Send::Create)
+            && self.feed.account.is_some()
+            && let Some(field) = section.get("send")
+        {
+            let message = format!(
+                "`send: create` is for accounts: `{}` replaces what Infiniti has, so what is left out later would be gone",
+                self.feed.feed
+            );
+            self.report(Finding::error(Code::SendOfFeed, &field.node.span, message).hint("delete `send`"));
         }
+        let split = match section.get("split") {
+            Some(field) => self.split(about, field).map(Some),
+            None => Some(None),
+        };
+        self.check_picture(about, section);
         self.warn_password(about, send != Some(Send::Always), &key.span);
 
-        let (input, lookup, default) = (input?, lookup?, default?);
+        let (input, lookup, default, split) = (input?, lookup?, default?, split?);
         let transforms = transforms?;
         let mut literal = Literal::Varies;
         if let (Input::Value(text), Some(field)) = (&input, section.get("value")) {
@@ -172,14 +186,48 @@ impl Checker<'_> {
             if constant.trim().is_empty() {
                 constant = default.clone().unwrap_or_default();
             }
-            self.check_constant(about, &constant, &field.node.span);
+            self.check_constant(header, &constant, &field.node.span);
             self.warn_reference(text, &field.node.span);
             literal = Literal::Constant(constant);
         }
-        let rule = Rule { header, input, lookup, transforms, default, send: send?, split: None };
+        let rule = Rule { header, input, lookup, transforms, default, send: send?, split };
         let given = ["column", "template"].into_iter().find_map(|name| section.get(name));
         let place = given.map_or_else(|| key.span.clone(), |field| field.node.span.clone());
         Some(CheckedRule { rule, literal, place })
+    }
+
+    /// What stands between several values in one cell.
+    fn split(&mut self, about: &HeaderRule, field: &Field<'_>) -> Option<String> {
+        let separator = self.raw_text(field.node, "split")?;
+        let finding = if about.kind != Kind::Reach {
+            let message = format!("`{}` is not split: `split` is for `contact` in `contacts`", about.name);
+            let first = "delete it; for the first of several values write `transform: [{ first_of: \";\" }]`";
+            Finding::error(Code::Split, &field.key_span, message).hint(first)
+        } else if separator.trim().is_empty() {
+            Finding::error(Code::Blank, &field.node.span, "the separator of `split` is blank")
+                .hint("write what stands between the addresses or numbers: `split: \";\"`")
+        } else {
+            return Some(separator.to_owned());
+        };
+        self.report(finding);
+        None
+    }
+
+    /// A picture is taken as the database gives it.
+    fn check_picture(&mut self, about: &HeaderRule, section: &Section<'_>) {
+        if about.kind != Kind::Picture {
+            return;
+        }
+        let other =
+            ["value", "template", "lookup", "transform", "default"].into_iter().find_map(|name| section.get(name));
+        if let Some(field) = other {
+            let message =
+                format!("`{}` is a picture as the database gives it: `{}` cannot be", about.name, field.key.name);
+            self.report(
+                Finding::error(Code::Picture, &field.key_span, message)
+                    .hint("name the binary column alone: `image: Photo`; for the path of a file write `file`"),
+            );
+        }
     }
 
     /// Exactly one of `column`, `value` and `template`.
@@ -403,12 +451,16 @@ impl Checker<'_> {
     }
 
     /// A text that stands in every row.
-    fn check_constant(&mut self, about: &HeaderRule, text: &str, span: &Range<usize>) {
-        if about.unique != Unique::No && !text.trim().is_empty() {
+    fn check_constant(&mut self, header: Header, text: &str, span: &Range<usize>) {
+        let about = self.feed.rule(header);
+        let must_differ = about.unique != Unique::No || header == self.feed.key();
+        if must_differ && !text.trim().is_empty() {
             let message =
                 format!("every row would have the same `{}`, which must differ from patron to patron", about.name);
             self.report(Finding::error(Code::ConstantOfUnique, span, message).hint("name a result column instead"));
-        } else if about.presence == Presence::Mandatory && text.trim().is_empty() {
+        } else if matches!(about.presence, Presence::Mandatory | Presence::Content | Presence::OneOfContent)
+            && text.trim().is_empty()
+        {
             self.report(Finding::error(
                 Code::MandatoryBlank,
                 span,
@@ -425,12 +477,69 @@ impl Checker<'_> {
             return true;
         }
         match fits(about, text.trim()) {
-            Ok(()) => true,
+            Ok(()) if about.kind == Kind::Group => self.check_group(about, text.trim(), span, origin),
+            Ok(()) => {
+                self.warn_unlisted(about, text.trim(), span, origin);
+                true
+            }
             Err(rule) => {
                 let message = format!("{origin} is not right for the header `{}`", about.name);
                 self.report(Finding::error(Code::ValueOfHeader, span, message).hint(rule));
                 false
             }
+        }
+    }
+
+    fn check_group(&mut self, about: &HeaderRule, text: &str, span: &Range<usize>, origin: &str) -> bool {
+        // Without its list nobody knows.
+        if self.allow.is_empty() || self.allow.iter().any(|group| group.to_lowercase() == text.to_lowercase()) {
+            return true;
+        }
+        let message =
+            format!("{origin} is not right for the header `{}`: `groups.allow` has no such group", about.name);
+        let hint = match keys::nearest(text, self.allow.iter().map(String::as_str)) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => format!("the groups are {}", super::query::listed(&self.allow)),
+        };
+        self.report(Finding::error(Code::ValueOfHeader, span, message).hint(hint));
+        false
+    }
+
+    /// There are more values than anybody wrote down, so that others are sent as they are.
+    fn warn_unlisted(&mut self, about: &HeaderRule, text: &str, span: &Range<usize>, origin: &str) {
+        let (known, given): (_, Vec<&str>) = match about.kind {
+            Kind::Open(known) => (known, vec![text]),
+            Kind::Codes(known) => (known, text.split(';').map(str::trim).filter(|code| !code.is_empty()).collect()),
+            Kind::Text
+            | Kind::Boolean
+            | Kind::Email
+            | Kind::Year
+            | Kind::OneOf(_)
+            | Kind::Password
+            | Kind::Channel
+            | Kind::Reach
+            | Kind::Group
+            | Kind::Picture
+            | Kind::PictureFile => return,
+        };
+        // Of a role the case is put right.
+        let is_known = |given: &&str| match about.kind {
+            Kind::Open(_) => known.iter().any(|one| one.eq_ignore_ascii_case(given)),
+            _ => known.contains(given),
+        };
+        for unknown in given.into_iter().filter(|given| !is_known(given)) {
+            let message = format!("{origin} holds `{unknown}`, which is none of the `{}` that are known", about.name);
+            let hint = match keys::nearest(unknown, known.iter().copied()) {
+                Some(nearest) if nearest.eq_ignore_ascii_case(unknown) => {
+                    format!("write it in capitals, as Infiniti does: `{nearest}`")
+                }
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => format!(
+                    "known are {}; another is sent as it is: try it with one patron first, and look at its answer",
+                    super::query::listed(known)
+                ),
+            };
+            self.report(Finding::warning(Code::UnlistedValue, span, message).hint(hint));
         }
     }
 }

@@ -117,7 +117,7 @@ impl Checker<'_> {
             "true" | "yes" => Some(true),
             "false" | "no" => Some(false),
             _ => {
-                let message = format!("`{}` must be `true` or `false`", section.shape.path_of(name));
+                let message = format!("`{}` must be `true` or `false`", section.path_of(name));
                 self.report(Finding::error(Code::NotASwitch, &span, message));
                 None
             }
@@ -131,7 +131,7 @@ impl Checker<'_> {
         match text.parse::<u64>() {
             Ok(count) if (least..=most).contains(&count) => Some(count),
             _ => {
-                let message = format!("`{}` must be {}", section.shape.path_of(name), kind.words());
+                let message = format!("`{}` must be {}", section.path_of(name), kind.words());
                 self.report(
                     Finding::error(Code::Count, &span, message)
                         .hint("write digits only, without points, commas or spaces"),
@@ -159,8 +159,29 @@ impl Checker<'_> {
             (_, false) => "write it like `90s`, `5m`, `2h` or `1h30m`".to_owned(),
             (_, true) => "write it like `36h`, `7d` or `1d12h`".to_owned(),
         };
-        let message = format!("`{}` must be {}", section.shape.path_of(name), kind.words());
+        let message = format!("`{}` must be {}", section.path_of(name), kind.words());
         self.report(Finding::error(Code::Duration, &span, message).hint(hint));
+        None
+    }
+
+    /// A size in bytes.
+    pub(super) fn size(&mut self, section: &Section<'_>, name: &str) -> Option<u64> {
+        let (text, span) = self.text_or_default(section, name)?;
+        let kind = section.shape.key(name)?.kind;
+        let Kind::Size(least, most) = kind else { return None };
+        let size = size(text);
+        if let Some(size) = size
+            && (least..=most).contains(&size)
+        {
+            return Some(size);
+        }
+        let hint = if is_digits(text) {
+            format!("name the unit: `{text}MiB`, or `{text}MB`")
+        } else {
+            "write it like `95MiB` or `30MB`".to_owned()
+        };
+        let message = format!("`{}` must be {}", section.path_of(name), kind.words());
+        self.report(Finding::error(Code::Size, &span, message).hint(hint));
         None
     }
 
@@ -194,7 +215,7 @@ impl Checker<'_> {
             None => text.parse().ok().map(Limit::Count),
         };
         if limit.is_none() {
-            let message = format!("`{}` must be a count or per cent from 0 to 100", section.shape.path_of(name));
+            let message = format!("`{}` must be a count or per cent from 0 to 100", section.path_of(name));
             self.report(Finding::error(Code::Limit, &span, message).hint("write it like `20` or `5%`"));
         }
         limit
@@ -210,7 +231,7 @@ impl Checker<'_> {
             let finding = Finding::error(
                 Code::UnknownWord,
                 &span,
-                format!("`{text}` is no value of `{}`", section.shape.path_of(name)),
+                format!("`{text}` is no value of `{}`", section.path_of(name)),
             );
             self.report(finding.hint(match keys::nearest(text, words.iter().copied()) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -254,6 +275,17 @@ fn is_digits(text: &str) -> bool {
 fn is_like_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     parts.iter().all(|part| is_digits(part)) && parts.iter().map(|part| part.len()).eq([4, 2, 2])
+}
+
+/// `95MiB`, `30 MB`, in any case: in bytes.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit())?);
+    let bytes = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "mib" => 1024 * 1024,
+        "mb" => 1_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(bytes)
 }
 
 /// `90s`, `5m`, `1h30m`, `7d`: each unit at most once, the larger first.
@@ -316,6 +348,18 @@ mod tests {
             "999999999999999d",
         ] {
             assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("95MiB", 95 * 1024 * 1024), ("30MB", 30_000_000), ("30 mb", 30_000_000), ("1mib", 1024 * 1024)]
+        {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for text in ["", "95", "MB", "95M", "1.5MB", "-1MB", "95KB", "1GB", "1MBMB", "99999999999999999999MB"] {
+            assert_eq!(size(text), None, "{text}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Checker;
+use crate::infiniti::contract::Contract;
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::keys::{self, Key, Shape};
@@ -11,6 +12,7 @@ use crate::mapping::yaml::{Content, Node};
 /// A group of keys whose keys are known.
 pub(super) struct Section<'n> {
     pub(super) shape: &'static Shape,
+    feed: &'static Contract,
     fields: Vec<Field<'n>>,
     /// Whether a key was wrong, so that another may only seem to be missing.
     pub(super) is_doubtful: bool,
@@ -29,6 +31,15 @@ impl<'n> Section<'n> {
     pub(super) fn get(&self, name: &str) -> Option<&Field<'n>> {
         self.fields.iter().find(|field| field.key.name == name)
     }
+
+    /// The key with its path, as messages and people call it: `contacts.limits.max_drop`.
+    pub(super) fn path_of(&self, name: &str) -> String {
+        path_of(self.shape, self.feed, name)
+    }
+}
+
+fn path_of(shape: &Shape, feed: &Contract, name: &str) -> String {
+    shape.path_of(name).replace(keys::FEED, feed.feed)
 }
 
 impl Checker<'_> {
@@ -40,7 +51,7 @@ impl Checker<'_> {
         node: &'n Node,
     ) -> Option<Section<'n>> {
         let Content::Mapping(entries) = &node.content else {
-            let name = if shape.path.is_empty() { "a mapping".into() } else { whose(shape) };
+            let name = if shape.path.is_empty() { "a mapping".into() } else { self.whose(shape) };
             let keys: Vec<&str> = shape.keys.iter().map(|key| key.name).take(3).collect();
             let more = if shape.keys.len() > keys.len() { ", …" } else { "" };
             self.report(
@@ -65,7 +76,7 @@ impl Checker<'_> {
                 meant.extend(self.unknown_key(shape, name, &key_node.span));
                 continue;
             };
-            let path = shape.path_of(name);
+            let path = path_of(shape, self.feed, name);
             if value.is_null() {
                 let hint = if key.required {
                     "write it after the colon"
@@ -84,7 +95,7 @@ impl Checker<'_> {
                 self.missing_key(shape, key, at);
             }
         }
-        Some(Section { shape, fields, is_doubtful: !meant.is_empty() })
+        Some(Section { shape, feed: self.feed, fields, is_doubtful: !meant.is_empty() })
     }
 
     fn missing_key(&mut self, shape: &'static Shape, key: &Key, at: &Range<usize>) {
@@ -103,18 +114,13 @@ impl Checker<'_> {
         } else if shape.path.is_empty() && self.files.is_named_as_base() {
             hint = super::BASE_ALONE.into();
         }
-        let message = format!("`{}` is missing", shape.path_of(key.name));
+        let message = format!("`{}` is missing", path_of(shape, self.feed, key.name));
         self.report(Finding::error(Code::MissingKey, at, message).hint(hint));
     }
 
     /// Reports an unknown key; gives the one that was meant, if it can be told.
     fn unknown_key(&mut self, shape: &'static Shape, name: &str, span: &Range<usize>) -> Option<&'static str> {
-        let place = if shape.path.is_empty() { String::new() } else { format!(" in {}", whose(shape)) };
-        if shape.later.contains(&name) {
-            let finding = Finding::error(Code::LaterKey, span, format!("`{name}`{place} is not in this version yet"));
-            self.report(finding.hint("delete it; this version of sispush does not do it"));
-            return None;
-        }
+        let place = if shape.path.is_empty() { String::new() } else { format!(" in {}", self.whose(shape)) };
         let elsewhere: Vec<_> = keys::SHAPES
             .iter()
             .filter(|other| !other.path.is_empty() && !other.path.contains(['[', '.']) && other.key(name).is_some())
@@ -132,18 +138,23 @@ impl Checker<'_> {
         self.report(Finding::error(Code::UnknownKey, span, format!("unknown key `{name}`{place}")).hint(hint));
         nearest
     }
-}
 
-/// The group as people call it.
-fn whose(shape: &Shape) -> String {
-    match shape.path {
-        "users[]" => "an item of `users`".into(),
-        "hold[]" => "an item of `hold`".into(),
-        "expect[]" => "an item of `expect`".into(),
-        "notify.webhook[]" => "an item of `webhook`".into(),
-        "users[].columns.HEADER" => "the rule of a header".into(),
-        path => {
-            format!("`{}`", path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]"))
+    /// The group as people call it.
+    fn whose(&self, shape: &Shape) -> String {
+        match shape.path {
+            "users[]" if self.feed.account.is_some() => format!("an item of `{}.extracts`", self.feed.feed),
+            "users[]" => "an item of `users`".into(),
+            "hold[]" => "an item of `hold`".into(),
+            "expect[]" => "an item of `expect`".into(),
+            "notify.webhook[]" => "an item of `webhook`".into(),
+            "users[].columns.HEADER" => "the rule of a header".into(),
+            path if path.starts_with(keys::FEED) => format!("`{}`", path.replace(keys::FEED, self.feed.feed)),
+            path => {
+                format!(
+                    "`{}`",
+                    path.trim_end_matches("[]").rsplit('.').next().unwrap_or_default().trim_end_matches("[]")
+                )
+            }
         }
     }
 }

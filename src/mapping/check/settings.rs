@@ -6,7 +6,7 @@ use super::section::{Field, Section};
 use super::{Checker, is_literal};
 use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
-use crate::mapping::keys;
+use crate::mapping::keys::{self, Shape};
 use crate::mapping::secret;
 use crate::mapping::yaml::Content;
 use crate::mapping::{Hold, LeaverAction, Leavers, Limits, Mode, StateLocation};
@@ -161,23 +161,31 @@ impl Checker<'_> {
     }
 
     pub(super) fn limits(&mut self, field: Option<&Field<'_>>) -> Option<Limits> {
-        let Some(field) = field else { return Some(Limits::default()) };
-        let section = self.section(&keys::LIMITS, &field.key_span, field.node)?;
-        let min_rows = self.count(&section, "min_rows");
-        let min_rows_in_all = self.count(&section, "min_rows_in_all");
-        let max_drop = self.limit(&section, "max_drop");
-        let max_creates = section.get("max_creates").and_then(|_| self.limit(&section, "max_creates"));
-        let max_updates = section.get("max_updates").and_then(|_| self.limit(&section, "max_updates"));
-        let max_deactivations = self.limit(&section, "max_deactivations");
-        let max_rejections = self.limit(&section, "max_rejections");
+        self.limits_over(field, &keys::LIMITS, Limits::default())
+    }
+
+    /// The limits of a group of such keys, and those of `before` for the keys that are not there.
+    pub(super) fn limits_over(
+        &mut self,
+        field: Option<&Field<'_>>,
+        shape: &'static Shape,
+        before: Limits,
+    ) -> Option<Limits> {
+        let Some(field) = field else { return Some(before) };
+        let section = self.section(shape, &field.key_span, field.node)?;
+        let min_rows = section.get("min_rows").map(|_| self.count(&section, "min_rows"));
+        let min_rows_in_all = section.get("min_rows_in_all").map(|_| self.count(&section, "min_rows_in_all"));
+        let mut limit = |name: &str| section.get(name).map(|_| self.limit(&section, name));
+        let (max_drop, max_creates, max_updates) = (limit("max_drop"), limit("max_creates"), limit("max_updates"));
+        let (max_deactivations, max_rejections) = (limit("max_deactivations"), limit("max_rejections"));
         Some(Limits {
-            min_rows: min_rows?,
-            min_rows_in_all: min_rows_in_all?,
-            max_drop: max_drop?,
-            max_creates,
-            max_updates,
-            max_deactivations: max_deactivations?,
-            max_rejections: max_rejections?,
+            min_rows: min_rows.unwrap_or(Some(before.min_rows))?,
+            min_rows_in_all: min_rows_in_all.unwrap_or(Some(before.min_rows_in_all))?,
+            max_drop: max_drop.unwrap_or(Some(before.max_drop))?,
+            max_creates: max_creates.unwrap_or(before.max_creates),
+            max_updates: max_updates.unwrap_or(before.max_updates),
+            max_deactivations: max_deactivations.unwrap_or(Some(before.max_deactivations))?,
+            max_rejections: max_rejections.unwrap_or(Some(before.max_rejections))?,
         })
     }
 }
