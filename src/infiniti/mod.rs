@@ -7,6 +7,7 @@ pub mod client;
 pub mod contract;
 mod error;
 pub mod fingerprint;
+pub mod image;
 pub mod patron;
 pub mod payload;
 pub mod sandbox;
