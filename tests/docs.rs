@@ -165,10 +165,9 @@ fn value(kind: Kind) -> String {
 
 fn rules(rule: &HeaderRule) -> String {
     let presence = match rule.presence {
-        Presence::Mandatory => Some("mandatory"),
+        Presence::Mandatory | Presence::Content => Some("mandatory"),
         Presence::Optional => None,
         Presence::OneOfCohort => Some("one of the two for each student"),
-        Presence::Content => Some("mandatory"),
         Presence::OneOfContent => Some("one of the two"),
     };
     let holders = match rule.holders {
