@@ -33,6 +33,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, ExitCode, causes};
+use crate::infiniti::sandbox::Sandbox;
 use crate::mapping::{Feed, Mapping, MappingError, Problem, Severity};
 use crate::ops::version;
 use crate::ops::words::number;
@@ -163,9 +164,16 @@ impl Output {
 
     /// Where the sandbox listens.
     pub(super) fn sandbox_started(&mut self, url: &str, username: &str) -> Result<(), Error> {
+        let feeds: Vec<String> = Sandbox::paths()
+            .map(|(feed, path)| {
+                let note = if path.starts_with("/sandbox/") { "  (the sandbox's own path)" } else { "" };
+                format!("  {feed:<8}  {url}{path}{note}\n")
+            })
+            .collect();
+        let feeds = feeds.concat();
         writeln!(
             self.data(),
-            "sandbox listens on {url}\n  page      {url}/\n  import    {url}/api/import/users\n  username  {username}\nCtrl-C ends it"
+            "sandbox listens on {url}\n  page      {url}/\n{feeds}  username  {username}\nCtrl-C ends it"
         )
         .map_err(write_failed)
     }
