@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use reqwest::multipart::{Form, Part};
@@ -52,8 +53,8 @@ async fn with_accounts(options: Options) -> Sandbox {
 }
 
 /// What a list of records has under some headers.
-fn values(records: Vec<std::collections::BTreeMap<String, String>>, headers: &[&str]) -> Vec<String> {
-    let value = |record: &std::collections::BTreeMap<String, String>, header: &&str| record.get(*header).cloned();
+fn values(records: &[BTreeMap<String, String>], headers: &[&str]) -> Vec<String> {
+    let value = |record: &BTreeMap<String, String>, header: &&str| record.get(*header).cloned();
     records
         .iter()
         .map(|record| {
@@ -163,7 +164,7 @@ async fn the_page_shows_what_came_and_no_password() {
     let (_, page) = get(format!("{}/?filter=U110", sandbox.url())).await;
     assert!(page.contains("10 match, 10 shown") && page.contains("u1100") && !page.contains("u0001"));
     let (_, json) = get(format!("{}/patrons.json", sandbox.url())).await;
-    let patrons: Vec<std::collections::BTreeMap<String, String>> = serde_json::from_str(&json).unwrap();
+    let patrons: Vec<BTreeMap<String, String>> = serde_json::from_str(&json).unwrap();
     assert_eq!(patrons, sandbox.patrons());
     assert_eq!(get(format!("{}/elsewhere", sandbox.url())).await.0, 404);
 }
@@ -220,9 +221,9 @@ async fn every_feed_is_answered_like_the_accounts() {
     }
     assert_eq!(post_to(&sandbox, CONTACTS, file(&contacts), "wrong").await.0, 401);
 
-    assert_eq!(values(sandbox.contacts(), &["username", "contact"]), ["anna mum@home.example"]);
-    assert_eq!(values(sandbox.groups(), &["username", "group"]), ["bert Staff"]);
-    let images = values(sandbox.images(), &["adminsystemid", "image"]);
+    assert_eq!(values(&sandbox.contacts(), &["username", "contact"]), ["anna mum@home.example"]);
+    assert_eq!(values(&sandbox.groups(), &["username", "group"]), ["bert Staff"]);
+    let images = values(&sandbox.images(), &["adminsystemid", "image"]);
     let [image] = images.as_slice() else { panic!("{images:?}") };
     assert!(image.starts_with("001 png 70 ") && image.len() == "001 png 70 ".len() + 32, "{image}");
     let seen: Vec<_> = sandbox.requests().iter().map(|request| (request.feed, request.status, request.rows)).collect();
@@ -258,7 +259,7 @@ async fn faults_strike_every_feed_or_the_one_that_they_are_aimed_at() {
     assert_eq!(post_to(&sandbox, CONTACTS, file(&format!("{HEAD}{rows}")), "secret").await.0, 503);
     let (status, body) = post_to(&sandbox, CONTACTS, file(&format!("{HEAD}{rows}")), "secret").await;
     assert!(status == 200 && body.contains("1 contact created") && body.contains("1 contact failed"), "{body}");
-    assert_eq!(values(sandbox.contacts(), &["username"]), ["anna"]);
+    assert_eq!(values(&sandbox.contacts(), &["username"]), ["anna"]);
     assert_eq!(post_to(&sandbox, IMAGES, picture("001.png", PNG), "secret").await.0, 502);
     assert_eq!(post_to(&sandbox, IMAGES, picture("001.png", PNG), "secret").await.0, 200);
     assert_eq!(sandbox.images().len(), 1);
@@ -278,7 +279,7 @@ async fn groups_are_those_that_are_named_and_the_systems() {
     let csv = "username,group\nanna,Year 7\nbert,System Administrators\nanna,Students\n";
     let (_, body) = post_to(&sandbox, ADD, file(csv), "secret").await;
     assert!(body.contains(r#""3":"There is no group (Students)."#), "{body}");
-    assert_eq!(values(sandbox.groups(), &["username", "group"]), ["anna Year 7", "bert System Administrators"]);
+    assert_eq!(values(&sandbox.groups(), &["username", "group"]), ["anna Year 7", "bert System Administrators"]);
 }
 
 #[tokio::test]
@@ -350,7 +351,7 @@ async fn the_page_shows_pictures_contacts_and_groups() {
         ("groups", sandbox.groups()),
     ] {
         let (_, json) = get(format!("{}/{name}.json", sandbox.url())).await;
-        let records: Vec<std::collections::BTreeMap<String, String>> = serde_json::from_str(&json).unwrap();
+        let records: Vec<BTreeMap<String, String>> = serde_json::from_str(&json).unwrap();
         assert_eq!(records, expected, "{name}");
     }
     assert_eq!(get(format!("{}/images/002", sandbox.url())).await.0, 404);
