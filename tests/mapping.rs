@@ -779,6 +779,28 @@ fn defaults_of_the_reference_are_the_defaults_of_the_program() {
     );
 }
 
+#[test]
+fn defaults_of_the_other_feeds_are_those_of_the_reference() {
+    let feeds = |keys: &dyn Fn(&keys::Shape) -> String| {
+        let text = mapping("      adminsystemid: Id\n", "", "  password: ${X}\n");
+        let extracts = "  extracts:\n    - name: a\n      query: SELECT 1\n      \
+             columns: { username: A, type: B, role: C, primary: D, contact: E, scenarios: F }\n";
+        let (contacts, images) = (keys(&keys::CONTACTS), keys(&keys::IMAGES));
+        let text =
+            format!("{text}contacts:\n{contacts}{extracts}images:\n{images}  path: /sandbox\n  folder: photos\n");
+        let (_folder, path) = folder(&text, "");
+        let mut others = Mapping::load(&path).unwrap().others;
+        let images = others.remove(1).images.unwrap();
+        (others.remove(0).path, images.resize, images.max_zip)
+    };
+    let written = feeds(&|shape| {
+        let with_default = shape.keys.iter().filter_map(|key| Some((key.name, key.default?)));
+        with_default.fold(String::new(), |text, (name, default)| format!("{text}  {name}: {default}\n"))
+    });
+    assert_eq!(written, feeds(&|_| String::new()));
+    assert_eq!((written.1, written.2), (false, 95 * 1024 * 1024));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

@@ -163,6 +163,8 @@ impl Code {
                 | Self::QueryWithoutOrder
                 | Self::QueryColumnMissing
                 | Self::QueryColumnTwice
+                | Self::UnlistedValue
+                | Self::UnseenMode
         )
     }
 }

@@ -446,7 +446,7 @@ pub static FRESHNESS: Shape = Shape {
 pub static EXTRACT: Shape = Shape {
     path: "users[]",
     keys: &[
-        required("name", Kind::Text, "a name for messages, unlike the others"),
+        required("name", Kind::Text, "a name for messages, unlike those of all other queries, whatever their feed"),
         key("query", Kind::Text, "the SQL: one SELECT; this or `query_file`"),
         key("query_file", Kind::Path, "a file that holds the SQL"),
         key(

@@ -196,7 +196,7 @@ pub struct ImageSettings {
 /// One query of a feed, and how its columns become headers.
 #[derive(Clone, Debug)]
 pub struct Extract {
-    /// Its name, for messages. Unique within the feed.
+    /// Its name, for messages. Unique within the mapping, whatever its feed.
     pub name: String,
     /// The SQL. Of a folder that is [listed](ImageSettings::is_listed) there is none.
     pub query: String,
@@ -228,7 +228,8 @@ pub struct Rule {
     pub default: Option<String>,
     /// When it is sent.
     pub send: Send,
-    /// What stands between several values in one cell, each of which makes a row of its own.
+    /// What stands between several values in one cell, each of which makes a row of its own. The cell is cut first: lookup,
+    /// transforms and default are of each part. Never blank; only of a [`Kind::Reach`].
     pub split: Option<String>,
 }
 

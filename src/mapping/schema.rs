@@ -653,6 +653,7 @@ mod tests {
         ("duplicate-key", "a key that differs only in case, or comes again"),
         ("duration-out-of-bounds", "bounds of durations"),
         ("encryption-level", "what holds between keys far apart"),
+        ("expect-of-feed", "what holds between keys far apart"),
         ("expect-without-state", "what holds between keys far apart"),
         ("extract-name-twice", "items of a list held against each other"),
         ("feed-path-disguised", "references and addresses"),

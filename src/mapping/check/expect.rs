@@ -129,6 +129,12 @@ impl Checker<'_> {
         if let Some(extract) = users.iter().find(|extract| extract.name.eq_ignore_ascii_case(name)) {
             return Some(extract.name.clone());
         }
+        if let Some((name, feed)) = self.extract_names.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            let message = format!("`{name}` is a query of `{}`, and expectations are about `users`", feed.feed);
+            let hint = "delete the item; how many rows a query of another feed must give, its `min_rows` says";
+            self.report(Finding::error(Code::UnknownExtract, &field.node.span, message).hint(hint));
+            return None;
+        }
         let names = || users.iter().map(|extract| extract.name.as_str());
         let hint = match keys::nearest(name, names()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),

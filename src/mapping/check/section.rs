@@ -130,6 +130,8 @@ impl Checker<'_> {
         let nearest = keys::nearest(name, shape.keys.iter().map(|key| key.name));
         let hint = if let Some(nearest) = nearest {
             format!("did you mean `{nearest}`?")
+        } else if shape.path == keys::CONTACTS.path && name == "path" {
+            "delete it: where Infiniti takes contacts is known; what follows the last `/` there is `mode`".to_owned()
         } else if shape.path == keys::FEED_LIMITS.path && keys::LIMITS.key(name).is_some() {
             "only accounts are deactivated: write it into `limits` of the file itself".to_owned()
         } else if of_feed {
