@@ -7,6 +7,7 @@ use super::include::base_of;
 use super::mask::{MASK, masks};
 use super::text::{self, TextError};
 use super::yaml::{self, Content, Node};
+use crate::infiniti::contract::FEEDS;
 
 /// A mapping's text, and its base's, to be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Shareable {
 }
 
 /// Reads a mapping that need not be valid. Passwords are masked, references to secrets stay; so do queries. Of an
-/// expectation on a patron the values are masked. What is no YAML at all loses its expectations whole. So does the base.
+/// expectation on a patron the values are masked, and so are lookups of names, addresses and numbers. What is no YAML at all
+/// loses its expectations whole. So does the base.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -89,8 +91,28 @@ fn of_patrons(node: &Node, hidden: &mut Vec<Range<usize>>, patrons: &mut Vec<Str
                         _ => hidden.push(value.span.clone()),
                     },
                     (Some("is"), Some(_)) => values_of(value, hidden),
+                    (Some("columns"), _) => tables_of(value, hidden),
                     _ => of_patrons(value, hidden, patrons),
                 }
+            }
+        }
+    }
+}
+
+/// The lookups of headers that tell who somebody is: such a table is of single people, put right by hand.
+fn tables_of(columns: &Node, hidden: &mut Vec<Range<usize>>) {
+    let Content::Mapping(rules) = &columns.content else { return };
+    let is_personal =
+        |name: &str| FEEDS.iter().any(|feed| feed.header(name).is_some_and(|header| feed.is_personal(header)));
+    for (header, rule) in rules {
+        let lookup = rule.entry("lookup").map(|lookup| &lookup.content);
+        if let Some(Content::Mapping(entries)) = lookup.filter(|_| header.text().is_some_and(is_personal)) {
+            for (from, to) in entries {
+                // Neither names anybody.
+                if !matches!(from.text(), Some("*" | "")) {
+                    hidden.push(from.span.clone());
+                }
+                values_of(to, hidden);
             }
         }
     }
@@ -134,6 +156,17 @@ mod tests {
         assert!(!shared.text.contains("canary") && !shared.text.contains("10 A"), "{}", shared.text);
         for kept in ["SELECT a FROM b WHERE c = 'd'", "password: '${SIS}'", "surname: ********", "patron: jane.doe"] {
             assert!(shared.text.contains(kept), "{}", shared.text);
+        }
+    }
+
+    #[test]
+    fn tables_of_single_people_are_masked_and_others_stay() {
+        let shared = masked(
+            "users:\n  - columns:\n      gender: { column: Sex, lookup: { Male: M, \"*\": \"\" } }\n      Surname: { column: S, lookup: { canary: canary } }\ncontacts:\n  extracts:\n    - columns:\n        role: { column: R, lookup: { G: guardian } }\n        contact:\n          column: Emails\n          lookup:\n            canary.jane: canary@example.edu\n            \"*\": \"\"\n",
+        );
+        assert!(!shared.text.contains("canary"), "{}", shared.text);
+        for kept in ["lookup: { Male: M, ", "lookup: { G: guardian }", "            \"*\": ********"] {
+            assert!(shared.text.contains(kept), "{kept}: {}", shared.text);
         }
     }
 
