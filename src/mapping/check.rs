@@ -10,6 +10,7 @@ mod scalar;
 mod section;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -83,8 +84,8 @@ struct Checker<'t> {
     feed: &'static Contract,
     /// The queries' names so far, and whose they are.
     extract_names: Vec<(String, &'static Contract)>,
-    /// The groups that may be sent, while those of groups are looked at.
-    allow: Vec<String>,
+    /// The groups that may be sent, by their names in lower case.
+    allow: BTreeMap<String, String>,
 }
 
 impl<'t> Checker<'t> {
@@ -98,7 +99,7 @@ impl<'t> Checker<'t> {
             engine: None,
             feed: &USERS,
             extract_names: Vec::new(),
-            allow: Vec::new(),
+            allow: BTreeMap::new(),
         }
     }
 }

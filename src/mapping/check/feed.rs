@@ -1,5 +1,6 @@
 //! The feeds beside `users`: contacts, images and groups.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use url::Url;
@@ -213,7 +214,7 @@ impl Checker<'_> {
         });
         let header = section.get("header").and_then(|field| self.header_name(field));
         let allow = section.get("allow").and_then(|field| self.allowed(field));
-        self.allow.clone_from(allow.as_ref().unwrap_or(&Vec::new()));
+        self.allow = allow.iter().flatten().map(|group| (group.to_lowercase(), group.clone())).collect();
         let extracts = section.get("extracts").and_then(|field| self.extracts(field));
         let limits = self.limits_over(section.get("limits"), &keys::FEED_LIMITS, limits);
         Some(Feed {
@@ -305,6 +306,8 @@ impl Checker<'_> {
             );
             return None;
         };
+        // In lower case: some schools have a group for every class.
+        let mut known = HashSet::new();
         let (mut allow, mut is_right) = (Vec::<String>::new(), !items.is_empty());
         if items.is_empty() {
             let message = format!("`{}` is empty, so that every row would be rejected", field.path);
@@ -321,7 +324,7 @@ impl Checker<'_> {
             let finding = if text.is_empty() {
                 Finding::error(Code::Blank, &item.span, format!("a group of `{}` is blank", field.path))
                     .hint("write its name as Infiniti spells it, or delete it")
-            } else if allow.iter().any(|before| before.to_lowercase() == text.to_lowercase()) {
+            } else if !known.insert(text.to_lowercase()) {
                 Finding::error(Code::GroupTwice, &item.span, format!("`{}` has `{text}` twice", field.path))
                     .hint("groups are found without regard to case: keep the one that is spelt as in Infiniti")
             } else {

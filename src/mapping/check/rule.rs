@@ -494,14 +494,14 @@ impl Checker<'_> {
 
     fn check_group(&mut self, about: &HeaderRule, text: &str, span: &Range<usize>, origin: &str) -> bool {
         // Without its list nobody knows.
-        if self.allow.is_empty() || self.allow.iter().any(|group| group.to_lowercase() == text.to_lowercase()) {
+        if self.allow.is_empty() || self.allow.contains_key(&text.to_lowercase()) {
             return true;
         }
         let message =
             format!("{origin} is not right for the header `{}`: `groups.allow` has no such group", about.name);
-        let hint = match keys::nearest(text, self.allow.iter().map(String::as_str)) {
+        let hint = match keys::nearest(text, self.allow.values().map(String::as_str)) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("the groups are {}", super::query::listed(&self.allow)),
+            None => format!("the groups are {}", super::query::listed(&self.allow.values().collect::<Vec<_>>())),
         };
         self.report(Finding::error(Code::ValueOfHeader, span, message).hint(hint));
         false
