@@ -320,6 +320,28 @@ async fn what_cannot_be_kept_is_answered_with_500() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_none_of_its_own_stops_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("infiniti.json");
+    for (text, reason) in [
+        ("{", "EOF while parsing"),
+        (r#"{"patrons": [], "form_classes": [], "pictures": []}"#, "unknown field `pictures`"),
+        (
+            r#"{"patrons": [], "form_classes": [], "images": [{"adminsystemid": "1", "image": "jpg"}]}"#,
+            "the image of `1`",
+        ),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let options = Options { file: Some(path.clone()), ..Options::new("autoimport", "secret") };
+        let error = Sandbox::start(options).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("could not read what the sandbox kept in `{}`", path.display()));
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(reason), "{source}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
+#[tokio::test]
 async fn the_page_shows_pictures_contacts_and_groups() {
     let sandbox = with_accounts(Options::new("autoimport", "secret")).await;
     let contacts =
@@ -331,7 +353,7 @@ async fn the_page_shows_pictures_contacts_and_groups() {
     for part in [
         "<h2>Patrons <span class=count>2<",
         "<h2>Contacts <span class=count>2<",
-        "<h2>Groups <span class=count>2<",
+        "<h2>Group memberships <span class=count>2<",
         "<img src=\"/images/001\"",
         "<td>Staff<br>Students",
         "<td>mum@home.example <small>guardian</small>",

@@ -1,5 +1,7 @@
 //! `sandbox`: a loopback Infiniti that runs until it is interrupted.
 
+use std::error::Error as _;
+
 use super::args::SandboxArgs;
 use super::output::Output;
 use crate::error::{Error, ExitCode};
@@ -19,9 +21,12 @@ pub(super) async fn run(args: SandboxArgs, mut output: Output) -> Result<ExitCod
         groups: args.groups,
         faults,
     };
-    let sandbox = Sandbox::start(options).await.map_err(|error| Error::Usage {
-        message: format!("could not listen on `{}`: {error}", args.listen),
-        hint: Some("choose a free loopback address with `--listen`, such as `127.0.0.1:0`".into()),
+    let sandbox = Sandbox::start(options).await.map_err(|error| {
+        let message = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Error::Usage { message, hint: Some(error.hint().into()) }
     })?;
     output.sandbox_started(&sandbox.url(), &args.username)?;
     std::future::pending::<()>().await;

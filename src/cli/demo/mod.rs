@@ -51,7 +51,11 @@ pub(super) async fn run(args: DemoArgs, interrupt: Interrupt, mut output: Output
     let patrons = folder.join("infiniti.json");
     let sandbox = Sandbox::start(Options { file: Some(patrons.clone()), ..Options::new(USERNAME, PASSWORD) })
         .await
-        .map_err(|source| Error::File { action: "start the sandbox on", path: "127.0.0.1".into(), source })?;
+        .map_err(|error| Error::File {
+            action: "start the sandbox on",
+            path: "127.0.0.1".into(),
+            source: io::Error::other(error),
+        })?;
     let stage = Stage {
         mapping: folder.join("demo.yaml"),
         patrons,

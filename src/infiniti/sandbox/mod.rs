@@ -29,7 +29,7 @@ mod table;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -87,6 +87,42 @@ impl Options {
     }
 }
 
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Others could reach it.
+    #[error("the sandbox listens on loopback addresses only, not on `{0}`")]
+    NotLoopback(IpAddr),
+    /// The port is taken, or not ours to take.
+    #[error("could not listen on `{address}`")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is there, and is not one that a sandbox wrote, or a picture that it names is not.
+    #[error("could not read what the sandbox kept in `{path}`", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotLoopback(_) | Self::Listen { .. } => {
+                "choose a free loopback address with `--listen`, such as `127.0.0.1:0`"
+            }
+            Self::File { .. } => "move it away to begin with an empty sandbox, or name another file with `--file`",
+        }
+    }
+}
+
 /// A running sandbox. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -124,18 +160,18 @@ impl Sandbox {
     ///
     /// # Errors
     /// An address that is not loopback, or not free; a file that cannot be read.
-    pub async fn start(options: Options) -> io::Result<Self> {
+    pub async fn start(options: Options) -> Result<Self, StartError> {
         if !options.listen.ip().is_loopback() {
-            let message = format!("the sandbox listens on loopback addresses only, not on `{}`", options.listen.ip());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return Err(StartError::NotLoopback(options.listen.ip()));
         }
         let store = Store::new(&options.groups);
         let store = match &options.file {
-            Some(file) => store.load(file)?,
+            Some(path) => store.load(path).map_err(|source| StartError::File { path: path.clone(), source })?,
             None => store,
         };
-        let listener = TcpListener::bind(options.listen).await?;
-        let address = listener.local_addr()?;
+        let unheard = |source| StartError::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).await.map_err(unheard)?;
+        let address = listener.local_addr().map_err(unheard)?;
         let shared = Arc::new(Shared {
             username: options.username,
             password: options.password,

@@ -145,11 +145,14 @@ fn patrons(html: &mut String, page: &Page<'_>) -> std::fmt::Result {
     let has_groups = has(&|patron| groups.of(&username(patron)).next().is_some());
     html.push_str("<div class=scroll><table><thead><tr>");
     html.push_str(if has_pictures { "<th>picture" } else { "" });
+    // What other feeds brought stands beside the name: at the end nobody would scroll to it.
     for column in &columns {
         write!(html, "<th>{}", found.shown[0].0[*column].0)?;
+        if *column == USERNAME.index() {
+            html.push_str(if has_groups { "<th>groups" } else { "" });
+            html.push_str(if has_contacts { "<th>contacts" } else { "" });
+        }
     }
-    html.push_str(if has_contacts { "<th>contacts" } else { "" });
-    html.push_str(if has_groups { "<th>groups" } else { "" });
     html.push_str("<tbody>");
     for patron in &found.shown {
         html.push_str("<tr>");
@@ -163,20 +166,22 @@ fn patrons(html: &mut String, page: &Page<'_>) -> std::fmt::Result {
         for column in &columns {
             let value = patron.0[*column].1.as_ref();
             write!(html, "<td>{}", Escaped(if value == PASSWORD_SET { "set" } else { value }))?;
-        }
-        if has_contacts {
-            html.push_str("<td>");
-            for (index, contact) in contacts.of(&username(patron)).iter().enumerate() {
-                let [role, reach] = contacts::ROLE_AND_REACH
-                    .map(|name| CONTACTS.header(name).map_or("", |header| contact[header.index()].as_str()));
-                let line = if index == 0 { "" } else { "<br>" };
-                write!(html, "{line}{} <small>{}</small>", Escaped(reach), Escaped(role))?;
-            }
-        }
-        if has_groups {
-            html.push_str("<td>");
-            for (index, group) in groups.of(&username(patron)).enumerate() {
-                write!(html, "{}{}", if index == 0 { "" } else { "<br>" }, Escaped(group))?;
+            if *column == USERNAME.index() {
+                if has_groups {
+                    html.push_str("<td>");
+                    for (index, group) in groups.of(value).enumerate() {
+                        write!(html, "{}{}", if index == 0 { "" } else { "<br>" }, Escaped(group))?;
+                    }
+                }
+                if has_contacts {
+                    html.push_str("<td>");
+                    for (index, contact) in contacts.of(value).iter().enumerate() {
+                        let [role, reach] = contacts::ROLE_AND_REACH
+                            .map(|name| CONTACTS.header(name).map_or("", |header| contact[header.index()].as_str()));
+                        let line = if index == 0 { "" } else { "<br>" };
+                        write!(html, "{line}{} <small>{}</small>", Escaped(reach), Escaped(role))?;
+                    }
+                }
             }
         }
     }
@@ -190,7 +195,7 @@ fn contacts(html: &mut String, page: &Page<'_>) -> std::fmt::Result {
 }
 
 fn groups(html: &mut String, page: &Page<'_>) -> std::fmt::Result {
-    let found = section(html, page, &groups::FEED, "Groups")?;
+    let found = section(html, page, &groups::FEED, "Group memberships")?;
     html.push_str("<ul class=classes>");
     for (group, members) in page.store.groups.counts() {
         let mark = if group == SYSTEM_GROUP { " <small>system</small>" } else { "" };
@@ -206,7 +211,8 @@ fn section<'p>(html: &mut String, page: &Page<'p>, feed: &Feed, title: &str) -> 
     let found = Search::new((feed.records)(page.store), page.filter, RECORDS_MAX);
     write!(html, "<section><h2>{title} <span class=count>{}</span></h2>", found.total)?;
     if found.total == 0 {
-        write!(html, "<p class=empty>No {} yet. The first push fills this table.</p>", title.to_lowercase())?;
+        let (title, feed) = (title.to_lowercase(), feed.contract.feed);
+        write!(html, "<p class=empty>No {title} yet. The first push of <code>{feed}</code> fills this table.</p>")?;
     } else if found.shown.len() < found.total {
         write!(html, "<p class=note>{} match, {} shown.</p>", found.matching, found.shown.len())?;
     }
