@@ -330,7 +330,7 @@ h2{margin:0 0 .6rem;font-size:1.05rem}h2 small,.note,.empty{color:var(--soft);fo
 small{color:var(--soft)}.face{padding-block:.15rem}img{display:block;border-radius:7px;object-fit:cover;background:var(--line)}
 .count{background:var(--paper);border:1px solid var(--line);border-radius:99px;padding:.05rem .55rem;font-size:.85em;color:var(--soft)}
 input,button{font:inherit;color:inherit;padding:.3rem .7rem;border:1px solid var(--line);border-radius:7px;background:var(--paper)}
-input{width:15rem}button{background:var(--accent);border-color:var(--accent);color:var(--card);cursor:pointer}
+form{display:flex;gap:.5rem}input{width:15rem}button{background:var(--accent);border-color:var(--accent);color:var(--card);cursor:pointer}
 .scroll{overflow:auto;max-height:32rem}table{border-collapse:collapse;font-size:.88rem;white-space:nowrap;min-width:100%}
 th,td{padding:.32rem .7rem;text-align:left;border-bottom:1px solid var(--line)}th{position:sticky;top:0;background:var(--card);color:var(--soft);font-weight:600}
 tbody tr:hover{background:var(--paper)}.n{text-align:right;font-variant-numeric:tabular-nums}.good{color:var(--good)}.bad{color:var(--bad)}
