@@ -3,18 +3,16 @@
 //! This is the hot path: a cell goes from the block it was read into to its CSV line through buffers that are used
 //! again for every row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::clash::{Key, by_key, clashing_values};
-use super::contract::{
-    Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, Rows,
-};
+use super::contract::{Contract, Header, HeaderRule, HeaderSet, Holders, Kind, Presence, Rows};
 use super::fingerprint::Digest;
 use super::image::check_file_name;
-use super::patron::{ExtractCount, Group, Patrons, Record, Rejection, WARNING_NAMES, Warning, WarningKind};
+use super::patron::{ExtractCount, Group, Patrons, Record, Rejection};
 use super::payload::{Lines, push_cell, select_cells};
 use super::trace::{Ending, Observer, Stage};
 use super::value::{CHANNELS, RowPlace, Rule, canonical, reach};
@@ -401,21 +399,23 @@ impl Builder {
             }
             Rows::Several => self.put_together(),
         };
-        let warnings = self.warnings(&order);
-        Patrons {
+        let mut patrons = Patrons {
             contract: self.contract,
             renamed: self.renamed,
             extracts: self.extracts,
             rejections: self.rejections,
-            warnings,
+            warnings: Vec::new(),
             lines: self.lines,
             records: self.records,
             order,
             groups,
             places,
+            unusual: self.unusual.into_iter().collect(),
             create_only: self.create_only,
             digested: self.digested.unwrap_or_default(),
-        }
+        };
+        patrons.warn();
+        patrons
     }
 
     /// Puts the rows of each key into one record: sorted, since a database gives them in any order, and each once. Rows that
@@ -462,42 +462,6 @@ impl Builder {
             records.push(Record { line: lines.push(old_lines.get(rejected.line)), ..*rejected });
         }
         (order, groups, places)
-    }
-
-    /// What looks wrong with the patrons that are accepted.
-    fn warnings(&self, order: &[u32]) -> Vec<Warning> {
-        let mut found: BTreeMap<WarningKind, (u64, Vec<u32>)> = BTreeMap::new();
-        let is_of_accounts = self.contract.account.is_none();
-        let unusual: HashMap<u32, Header> = self.unusual.iter().copied().collect();
-        for number in order {
-            let mut warn = |kind| {
-                let (count, first) = found.entry(kind).or_default();
-                *count += 1;
-                if first.len() < WARNING_NAMES {
-                    first.push(*number);
-                }
-            };
-            let record = &self.records[*number as usize];
-            if is_of_accounts && !record.headers.contains(LIBRARYBARCODE) {
-                warn(WarningKind::NoBarcode);
-            }
-            if is_of_accounts && record.is_staff && !record.headers.contains(EMAILADDRESS) {
-                warn(WarningKind::StaffWithoutAddress);
-            }
-            record.control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
-            if let Some(header) = unusual.get(number) {
-                warn(WarningKind::UnknownWord(*header));
-            }
-        }
-        let username = |record: &u32| self.records[*record as usize].value(&self.lines, self.contract.key());
-        found
-            .into_iter()
-            .map(|(kind, (count, first))| Warning {
-                kind,
-                count,
-                usernames: first.iter().filter_map(username).collect(),
-            })
-            .collect()
     }
 
     fn reject_all_clashes(&mut self) {

@@ -1,8 +1,9 @@
 //! What became of the rows of a feed: patrons in key order, rejections, and what was noticed on the way.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::contract::{Contract, Header, HeaderSet, Rows};
+use super::contract::{Contract, EMAILADDRESS, Header, HeaderSet, LIBRARYBARCODE, Rows};
 use super::fingerprint::Digest;
 use super::payload::{LinePlace, Lines, cell_value, raw_cells, select_cells};
 use super::value::{RowPlace, Rule};
@@ -28,6 +29,8 @@ pub struct Patrons {
     pub(super) groups: Vec<Group>,
     /// The rows of the groups.
     pub(super) places: Vec<RowPlace>,
+    /// Patrons with a word that is not among those that are known, and its header.
+    pub(super) unusual: HashMap<u32, Header>,
     pub(super) create_only: HeaderSet,
     /// The headers that go into digests.
     pub(super) digested: HeaderSet,
@@ -107,7 +110,7 @@ impl WarningKind {
 }
 
 /// So many usernames stand beside a warning's count.
-pub(super) const WARNING_NAMES: usize = 5;
+const WARNING_NAMES: usize = 5;
 
 /// What the record of a key with several rows is made of.
 #[derive(Clone, Debug)]
@@ -280,6 +283,38 @@ impl Patrons {
         self.order = order;
     }
 
+    /// Notes what looks wrong with the patrons that are accepted, in the place of what was noted before.
+    pub(super) fn warn(&mut self) {
+        let mut found: BTreeMap<WarningKind, (u64, Vec<u32>)> = BTreeMap::new();
+        let is_of_accounts = self.contract.account.is_none();
+        for number in &self.order {
+            let mut warn = |kind| {
+                let (count, first) = found.entry(kind).or_default();
+                *count += 1;
+                if first.len() < WARNING_NAMES {
+                    first.push(*number);
+                }
+            };
+            let record = &self.records[*number as usize];
+            if is_of_accounts && !record.headers.contains(LIBRARYBARCODE) {
+                warn(WarningKind::NoBarcode);
+            }
+            if is_of_accounts && record.is_staff && !record.headers.contains(EMAILADDRESS) {
+                warn(WarningKind::StaffWithoutAddress);
+            }
+            record.control.iter().for_each(|header| warn(WarningKind::ControlCharacter(header)));
+            if let Some(header) = self.unusual.get(number) {
+                warn(WarningKind::UnknownWord(*header));
+            }
+        }
+        let warning = |(kind, (count, first)): (WarningKind, (u64, Vec<u32>))| Warning {
+            kind,
+            count,
+            usernames: first.iter().map(|patron| self.username(*patron)).collect(),
+        };
+        self.warnings = found.into_iter().map(warning).collect();
+    }
+
     /// Counts patrons as left out, since they have no account, and says so. They must not be in [`order`](Self::order) any more.
     pub fn leave_out(&mut self, patrons: &[u32]) {
         for patron in patrons {
@@ -290,6 +325,7 @@ impl Patrons {
             }
         }
         if !patrons.is_empty() {
+            self.warn();
             let usernames = patrons.iter().take(WARNING_NAMES).map(|patron| self.username(*patron)).collect();
             self.warnings.push(Warning { kind: WarningKind::NoAccount, count: patrons.len() as u64, usernames });
         }

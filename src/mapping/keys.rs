@@ -287,9 +287,10 @@ pub static FEED_LIMITS: Shape = Shape {
     path: "FEED.limits",
     keys: &[
         key("min_rows", Kind::Count(0, u64::MAX), "the fewest rows that each query of the feed must give"),
-        key(
+        with_default(
             "min_rows_in_all",
             Kind::Count(0, u64::MAX),
+            "0",
             "the fewest rows that all queries of the feed must give together",
         ),
         key("max_drop", Kind::Limit, "how many fewer rows than in the last good run there may be"),

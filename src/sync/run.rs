@@ -89,7 +89,9 @@ pub struct Report {
     pub waiting: u64,
     /// Patrons whose row could not be sent, and why.
     pub unsent: Vec<Failure>,
-    /// Bytes in the requests that were sent.
+    /// Rows in the requests that were sent.
+    pub rows: u64,
+    /// Bytes in them.
     pub bytes: u64,
     /// Whether every row was sent, and Infiniti said what became of it.
     pub is_complete: bool,
@@ -300,6 +302,7 @@ async fn deliver(
         let result = target.push(route, counted).await;
         if result.as_ref().err().is_none_or(TargetError::is_unknown) {
             delivery.requests += 1;
+            delivery.rows += prepared.payload.rows() as u64;
             delivery.bytes += length;
         }
         match result {
@@ -340,6 +343,7 @@ fn count(plan: &Plan, kind: BatchKind, content: &Content, delivery: &Delivery, r
     let of = |outcome| delivery.outcomes.iter().filter(|each| **each == outcome).count() as u64;
     let (accepted, unknown, failed) = (of(RowOutcome::Accepted), of(RowOutcome::Unknown), of(RowOutcome::Failed));
     report.batches += delivery.requests;
+    report.rows += delivery.rows;
     report.bytes += delivery.bytes;
     report.accepted += accepted;
     report.created += delivery.created;
@@ -380,6 +384,7 @@ struct Delivery {
     created: u64,
     updated: u64,
     requests: u64,
+    rows: u64,
     bytes: u64,
     /// By the number of the patron, why the picture is not sent.
     unsent: Vec<(usize, String)>,

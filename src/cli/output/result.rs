@@ -315,9 +315,13 @@ fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Resul
     if sent + report.not_sent == 0 {
         return writeln!(out, "  sent      nothing: there is nothing to send");
     }
+    let rows = match patrons.contract.rows {
+        Rows::One => String::new(),
+        Rows::Several => format!(" with {}", counted(report.rows, "row")),
+    };
     writeln!(
         out,
-        "  sent      {}, {} in {} ({})",
+        "  sent      {}{rows}, {} in {} ({})",
         counted(sent, unit),
         bytes(report.bytes),
         batches(report.batches),

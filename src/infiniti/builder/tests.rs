@@ -1,7 +1,8 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::infiniti::contract::USERS;
+use crate::infiniti::contract::{LIBRARYBARCODE, USERS};
+use crate::infiniti::patron::WarningKind;
 use crate::infiniti::trace::{Trace, Traced};
 use crate::mapping::{Limits, Rule as MappingRule};
 use crate::source::memory::Memory;
