@@ -1,6 +1,7 @@
 //! The page: numbers to HTML. No I/O, no script, and nothing from elsewhere.
 
 mod charts;
+mod feeds;
 mod overview;
 mod school;
 
@@ -21,11 +22,12 @@ use school::section;
 use super::figures::{Figures, Group, School};
 use super::{Outcome, words};
 use crate::ops::words::{counted, number};
-use crate::state::Run;
+use crate::state::Summary;
 
 const PAGE: &str = include_str!("page.html");
 const SCHOOL: &str = include_str!("school.html");
 const CHARTS: &str = include_str!("charts.html");
+const FEEDS: &str = include_str!("feeds.html");
 const STYLE: &str = include_str!("page.css");
 
 /// Schools are told in full as long as their sections have no more bytes than this together; the overview has all.
@@ -65,7 +67,7 @@ pub fn render(figures: &Figures, options: Options) -> Result<String, PageError> 
         anchors.push(Some(anchor));
     }
     let untold = anchors.iter().filter(|anchor| anchor.is_none()).count() as u64;
-    let charts = if is_many { charts(figures, &figures.all, &templates)? } else { String::new() };
+    let charts = if is_many { charts(figures, &figures.all, true, &templates)? } else { String::new() };
     let page = PageView {
         style_hash: base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE.as_bytes())),
         style: Value::from_safe_string(STYLE.to_owned()),
@@ -78,6 +80,7 @@ pub fn render(figures: &Figures, options: Options) -> Result<String, PageError> 
         many: is_many,
         tiles: tiles(figures),
         facts: sums(figures),
+        feeds: if is_many { feeds::of_all(figures, &templates)? } else { None },
         rows: if is_many { rows(figures, &names, &anchors) } else { Vec::new() },
         recent_days: figures.schools.first().map_or(0, |school| school.recent.len()),
         bars_caption: "The bars are the worst result of each day: low is fine, half is rejections, high is trouble, none is no run.",
@@ -101,6 +104,7 @@ fn templates() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_template("page.html", PAGE)?;
     environment.add_template("school.html", SCHOOL)?;
     environment.add_template("charts.html", CHARTS)?;
+    environment.add_template("feeds.html", FEEDS)?;
     Ok(environment)
 }
 
@@ -114,6 +118,7 @@ struct PageView {
     many: bool,
     tiles: Vec<Tile>,
     facts: Vec<Fact>,
+    feeds: Option<Value>,
     rows: Vec<Row>,
     recent_days: usize,
     bars_caption: &'static str,
@@ -176,8 +181,13 @@ fn subtitle(figures: &Figures, zone: &str) -> String {
     text
 }
 
-fn read(run: &Run) -> u64 {
-    run.summary.rows.values().sum()
+fn read(counts: &Summary) -> u64 {
+    counts.rows.values().sum()
+}
+
+/// `accounts`, or the feed's own name.
+fn feed_name(name: Option<&str>) -> &str {
+    name.unwrap_or("accounts")
 }
 
 /// The class and the mark of where a school stands.
@@ -186,6 +196,7 @@ fn tone(school: &School) -> (&'static str, &'static str) {
         Group::Late => ("late", "?"),
         Group::Fine => of_outcome(Outcome::Fine),
         Group::Rejections => of_outcome(Outcome::Rejections),
+        // Or of a feed that the last run did not push.
         Group::Failed => match school.last.as_deref().map(Outcome::of) {
             Some(outcome @ (Outcome::Stopped | Outcome::Unended)) if school.problem.is_none() => of_outcome(outcome),
             _ => of_outcome(Outcome::Failed),
@@ -215,6 +226,14 @@ fn state(figures: &Figures, school: &School) -> String {
             None => Outcome::Fine.word().to_owned(),
         },
     };
+    for (feed, run) in school.troubled(&figures.frame) {
+        if words == Outcome::Fine.word() {
+            words.clear();
+        } else {
+            words.push_str("; ");
+        }
+        words.push_str(&words::why_still(feed.name.as_deref(), run));
+    }
     if school.is_late(&figures.frame)
         && let Some(run) = &school.last
     {
@@ -265,7 +284,7 @@ mod tests {
 
     use super::*;
     use crate::ops::report::{Collector, Frame};
-    use crate::state::{Identity, Summary};
+    use crate::state::{Identity, Run, Summary};
 
     fn collector() -> Collector {
         Collector::new(Frame {

@@ -4,14 +4,14 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::super::figures::{Bucket, Figures};
+use super::super::figures::{Bucket, Counts, Figures, Trends};
 use super::super::{Outcome, chart};
-use super::Path;
+use super::{Path, feed_name};
 use crate::ops::words::{number, took};
 
 #[derive(Serialize)]
 struct ChartView {
-    title: &'static str,
+    title: String,
     summary: String,
     top: String,
     paths: Vec<Path>,
@@ -28,6 +28,7 @@ struct Legend {
 
 #[derive(Serialize)]
 pub(super) struct Table {
+    label: String,
     caption: String,
     head: Vec<&'static str>,
     rows: Vec<TableRow>,
@@ -39,16 +40,17 @@ struct TableRow {
     cells: Vec<String>,
 }
 
-/// The charts of one school, or of all together.
+/// The charts of one school, or of all together; with those of every feed, or of the accounts alone.
 pub(super) fn charts(
     figures: &Figures,
-    buckets: &[Bucket],
+    trends: &Trends,
+    has_all_feeds: bool,
     templates: &Environment<'_>,
 ) -> Result<String, minijinja::Error> {
     let day = |index: usize| figures.days.get(index).map(ToString::to_string).unwrap_or_default();
     let (from, to) = (day(0), figures.frame.now.to_zoned(figures.frame.zone.clone()).date().to_string());
     let per = if figures.step_days == 1 { "a day" } else { "a week" };
-    let view = |title, unit: &str, series: Vec<(&'static str, &str, Vec<u64>)>, totals: Option<String>| {
+    let view = |title: &str, unit: &str, series: Vec<(&'static str, &str, Vec<u64>)>, totals: Option<String>| {
         let sums: Vec<String> =
             series.iter().map(|(_, label, values)| format!("{label} {}", number(values.iter().sum()))).collect();
         let (classes, values): (Vec<_>, Vec<_>) =
@@ -56,7 +58,7 @@ pub(super) fn charts(
         let (paths, top) = chart::stacked(&values);
         let legend = series.iter().map(|(class, label, _)| Legend { class, label: (*label).to_owned() }).collect();
         ChartView {
-            title,
+            title: title.to_owned(),
             summary: totals.unwrap_or_else(|| format!("In all: {}.", sums.join(", "))),
             top: format!("{} {unit}", number(top)),
             paths: classes
@@ -70,6 +72,7 @@ pub(super) fn charts(
             legend,
         }
     };
+    let buckets = &trends.runs;
     let of = |get: &dyn Fn(&Bucket) -> u32| buckets.iter().map(|bucket| u64::from(get(bucket))).collect::<Vec<u64>>();
     let outcomes = Outcome::ALL
         .into_iter()
@@ -77,19 +80,27 @@ pub(super) fn charts(
         .filter(|(class, _, values)| *class == "fine" || values.iter().any(|value| *value > 0))
         .collect();
     let mut all = vec![view("Runs by outcome", &format!("runs {per}"), outcomes, None)];
-    let sent = vec![
-        ("created", "created", of(&|bucket| bucket.created)),
-        ("updated", "updated", of(&|bucket| bucket.updated)),
-        ("refused", "refused or unknown", of(&|bucket| bucket.failed)),
-    ];
-    all.push(view("Patrons sent", &format!("patrons {per}"), sent, None));
-    let unchanged = of(&|bucket| bucket.unchanged);
-    let latest = buckets.iter().rev().find(|bucket| bucket.planned > 0);
-    let unchanged_text = latest.map(|bucket| {
-        format!("Last: {} unchanged, {} rejected.", number(bucket.unchanged.into()), number(bucket.rejected.into()))
-    });
-    let kept = vec![("unchanged", "unchanged", unchanged), ("refused", "rejected", of(&|bucket| bucket.rejected))];
-    all.push(view("Patrons not sent", "patrons", kept, unchanged_text));
+    for (name, bars) in trends.feeds.iter().filter(|(name, _)| has_all_feeds || name.is_none()) {
+        let of = |get: &dyn Fn(&Counts) -> u32| bars.iter().map(|bar| u64::from(get(bar))).collect::<Vec<u64>>();
+        let sent = vec![
+            ("created", "created", of(&|bar| bar.created)),
+            ("updated", "updated", of(&|bar| bar.updated)),
+            ("refused", "refused or unknown", of(&|bar| bar.failed)),
+        ];
+        // Where there are other feeds, the accounts are told from them.
+        let title = match (trends.feeds.len(), name) {
+            (1, None) => "Patrons".to_owned(),
+            (_, name) => capital(feed_name(name.as_deref())),
+        };
+        all.push(view(&format!("{title} sent"), &format!("patrons {per}"), sent, None));
+        let latest = bars.iter().rev().find(|bar| bar.planned > 0);
+        let unchanged_text = latest.map(|bar| {
+            format!("Last: {} unchanged, {} rejected.", number(bar.unchanged.into()), number(bar.rejected.into()))
+        });
+        let unchanged = of(&|bar| bar.unchanged);
+        let kept = vec![("unchanged", "unchanged", unchanged), ("refused", "rejected", of(&|bar| bar.rejected))];
+        all.push(view(&format!("{title} not sent"), "patrons", kept, unchanged_text));
+    }
     // Milliseconds of a run, so that quick schools are seen, too.
     let mean = |stage: usize| of(&|bucket| bucket.milliseconds[stage] / bucket.planned.max(1));
     let stages = vec![("read", "read", mean(0)), ("plan", "compare", mean(1)), ("send", "send", mean(2))];
@@ -110,24 +121,58 @@ pub(super) fn charts(
     templates.get_template("charts.html")?.render(context)
 }
 
-/// The charts as numbers, for whoever cannot see them.
-pub(super) fn table(figures: &Figures, buckets: &[Bucket]) -> Table {
-    let mut head = vec![if figures.step_days == 1 { "day" } else { "week from" }];
+/// The charts as numbers, for whoever cannot see them: the runs and the accounts, and a table for each other feed.
+pub(super) fn tables(figures: &Figures, trends: &Trends) -> Vec<Table> {
+    let none = Vec::new();
+    let accounts = trends.feeds.iter().find(|(name, _)| name.is_none()).map_or(&none, |(_, bars)| bars);
+    let day_head = if figures.step_days == 1 { "day" } else { "week from" };
+    let mut head = vec![day_head];
     head.extend(Outcome::ALL.iter().map(|outcome| outcome.word()));
-    head.extend(["created", "updated", "refused or unknown", "unchanged", "rejected", "read", "compare", "send"]);
-    let row = |(day, bucket): (&jiff::civil::Date, &Bucket)| {
+    head.extend(COUNTED);
+    head.extend(["read", "compare", "send"]);
+    let days = figures.days.iter().zip(&trends.runs).enumerate().rev();
+    let days: Vec<_> = days.filter(|(_, (_, bucket))| bucket.runs != [0; 5]).collect();
+    let row = |(index, (day, bucket)): &(usize, (&jiff::civil::Date, &Bucket))| {
         let mean = |stage: usize| took(seconds((bucket.milliseconds[stage] / bucket.planned.max(1)).into()));
         let mut cells: Vec<String> = bucket.runs.iter().map(|runs| number((*runs).into())).collect();
-        let counts = [bucket.created, bucket.updated, bucket.failed, bucket.unchanged, bucket.rejected];
-        cells.extend(counts.map(|count| number(count.into())));
+        cells.extend(counted(accounts.get(*index)));
         cells.extend([0, 1, 2].map(|stage| if bucket.planned == 0 { "–".to_owned() } else { mean(stage) }));
         TableRow { day: day.to_string(), cells }
     };
-    Table {
+    let mut tables = vec![Table {
+        label: "The charts as a table".to_owned(),
         caption: "Runs by outcome; patrons sent; unchanged and rejected at the last run of the time; the average run's stages.".to_owned(),
         head,
-        rows: figures.days.iter().zip(buckets).rev().filter(|(_, bucket)| bucket.runs != [0; 5]).map(row).collect(),
-    }
+        rows: days.iter().map(row).collect(),
+    }];
+    tables.extend(trends.feeds.iter().filter_map(|(name, bars)| {
+        let name = name.as_deref()?;
+        let row = |(index, (day, _)): &(usize, (&jiff::civil::Date, &Bucket))| TableRow {
+            day: day.to_string(),
+            cells: counted(bars.get(*index)).to_vec(),
+        };
+        Some(Table {
+            label: format!("The charts of {name} as a table"),
+            caption: format!("{}: sent; unchanged and rejected at the last run of the time.", capital(name)),
+            head: std::iter::once(day_head).chain(COUNTED).collect(),
+            rows: days.iter().map(row).collect(),
+        })
+    }));
+    tables
+}
+
+/// The heads of what is counted of a feed.
+const COUNTED: [&str; 5] = ["created", "updated", "refused or unknown", "unchanged", "rejected"];
+
+fn counted(bar: Option<&Counts>) -> [String; 5] {
+    let bar = bar.copied().unwrap_or_default();
+    [bar.created, bar.updated, bar.failed, bar.unchanged, bar.rejected].map(|count| number(count.into()))
+}
+
+/// `Contacts`.
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration to look at")]

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::super::figures::{Figures, Group, School};
+use super::super::figures::{Feed, Figures, Group, School};
 use super::super::{Outcome, chart};
 use super::{Fact, Path, minutes, read, state, tone, took_hours};
 use crate::ops::words::number;
-use crate::state::Run;
+use crate::state::{Run, Summary};
 
 #[derive(Serialize)]
 pub(super) struct Tile {
@@ -48,26 +48,30 @@ pub(super) fn tiles(figures: &Figures) -> Vec<Tile> {
 
 /// The last run of every school, together.
 pub(super) fn sums(figures: &Figures) -> Vec<Fact> {
-    let sum = |of: &dyn Fn(&Run) -> u64| {
-        figures.schools.iter().filter_map(|school| school.last.as_deref()).map(of).sum::<u64>()
-    };
+    // Those of the accounts; the other feeds have a table of their own.
+    let accounts =
+        |school: &School| school.feeds.iter().find(|feed| feed.name.is_none()).and_then(Feed::counts).cloned();
+    let lasts: Vec<Summary> = figures.schools.iter().filter_map(accounts).collect();
+    let sum = |of: &dyn Fn(&Summary) -> u64| lasts.iter().map(of).sum::<u64>();
     let fact = |label, count: u64| Fact { label, value: number(count), note: None, is_time: false };
     vec![
         fact("read in the last runs", sum(&read)),
-        fact("created", sum(&|run| run.summary.created)),
-        fact("updated", sum(&|run| run.summary.updated)),
-        fact("unchanged", sum(&|run| run.summary.unchanged)),
-        fact("refused or unknown", sum(&|run| run.summary.failed + run.summary.unknown)),
-        fact("rejected", sum(&|run| run.summary.rejected)),
-        fact("leavers in grace", sum(&|run| run.summary.grace)),
+        fact("created", sum(&|counts| counts.created)),
+        fact("updated", sum(&|counts| counts.updated)),
+        fact("unchanged", sum(&|counts| counts.unchanged)),
+        fact("refused or unknown", sum(&|counts| counts.failed + counts.unknown)),
+        fact("rejected", sum(&|counts| counts.rejected)),
+        fact("leavers in grace", sum(&|counts| counts.grace)),
     ]
 }
 
 pub(super) fn rows(figures: &Figures, names: &[String], anchors: &[Option<String>]) -> Vec<Row> {
     let row = |((school, name), anchor): ((&School, &String), &Option<String>)| {
-        let count = |of: &dyn Fn(&Run) -> u64| {
+        let count = |of: &dyn Fn(&Summary) -> u64| {
             let planned = school.last.as_ref().filter(|run| run.plan.is_some());
-            planned.map_or_else(|| "–".to_owned(), |run| number(of(run)))
+            // Of all feeds together: what is wrong with any of them is seen here.
+            let all = |run: &Run| run.summary.each().map(|(_, counts)| of(counts)).sum();
+            planned.map_or_else(|| "–".to_owned(), |run| number(all(run)))
         };
         let (class, mark) = tone(school);
         Row {
@@ -81,8 +85,8 @@ pub(super) fn rows(figures: &Figures, names: &[String], anchors: &[Option<String
                 .as_ref()
                 .map_or_else(|| "never".to_owned(), |run| minutes(run.started_at, &figures.frame.zone)),
             read: count(&read),
-            sent: count(&|run| run.summary.accepted + run.summary.failed + run.summary.unknown),
-            rejected: count(&|run| run.summary.rejected),
+            sent: count(&Summary::sent),
+            rejected: count(&|counts| counts.rejected),
             spark: spark(school),
             spark_text: spark_text(school),
         }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
-use super::super::figures::{Figures, School};
+use super::super::figures::{Feed, Figures, School};
 use super::super::words::{self, sentence};
 use super::super::{Outcome, advice};
-use super::charts::{Table, charts, table};
-use super::{Fact, Part, minutes, of_outcome, parts, read, state, tone, took_hours};
+use super::charts::{Table, charts, tables};
+use super::{Fact, Part, feed_name, feeds, minutes, of_outcome, parts, read, state, tone, took_hours};
 use crate::ops::words::{counted, number, took};
-use crate::state::Run;
+use crate::state::{Run, Summary};
 
 #[derive(Serialize)]
 pub(super) struct SchoolView {
@@ -26,16 +26,18 @@ pub(super) struct SchoolView {
     what: Vec<Part>,
     todo: Vec<Vec<Part>>,
     facts: Vec<Fact>,
+    feeds: Option<Value>,
     rejections: Vec<Rejection>,
     has_runs: bool,
     charts: Value,
-    table: Option<Table>,
+    tables: Vec<Table>,
     runs: Vec<RunView>,
     zone: String,
 }
 
 #[derive(Serialize)]
 struct Rejection {
+    feed: String,
     extract: String,
     reason: String,
     last: u64,
@@ -45,16 +47,13 @@ struct Rejection {
 
 #[derive(Serialize)]
 struct RunView {
+    /// Another feed than the accounts, told below its run.
+    feed: Option<String>,
     at: String,
     class: &'static str,
     mark: &'static str,
     outcome: String,
-    read: String,
-    created: String,
-    updated: String,
-    refused: String,
-    rejected: String,
-    unchanged: String,
+    cells: [String; 6],
     took: String,
 }
 
@@ -71,27 +70,31 @@ pub(super) fn section(
     let file = school.file.as_ref().map_or_else(|| "MAPPING".to_owned(), |file| file.display().to_string());
     let (class, mark) = tone(school);
     let (what, todo) = glance(figures, school, &file);
+    let of = if folded { format!(" of {name}") } else { String::new() };
+    let feeds = feeds::of_school(figures, school, &of, templates)?;
     Ok(SchoolView {
         folded,
         open: false,
         tag: if folded { "div" } else { "section" },
         anchor: anchor.to_owned(),
         name: name.to_owned(),
-        of: if folded { format!(" of {name}") } else { String::new() },
+        of,
         state: state(figures, school),
         class,
         mark,
         what: parts(&what),
         todo: todo.iter().map(|line| parts(line)).collect(),
         facts: facts(figures, school),
+        feeds,
         rejections: rejections(school),
         has_runs: school.runs > 0,
         charts: Value::from_safe_string(if school.runs > 0 {
-            charts(figures, &school.buckets, templates)?
+            // Among many schools, the table of feeds has the trend of the others.
+            charts(figures, &school.trends, !folded, templates)?
         } else {
             String::new()
         }),
-        table: (!folded).then(|| table(figures, &school.buckets)),
+        tables: if folded { Vec::new() } else { tables(figures, &school.trends) },
         runs: runs(figures, school),
         zone: zone.to_owned(),
     })
@@ -117,12 +120,9 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
         (None, Some(run)) => {
             let summary = &run.summary;
             let began = at(run.started_at);
-            let sent = match summary.accepted {
-                0 => "nothing new to send".to_owned(),
-                accepted => format!("{} accepted by Infiniti", counted(accepted, "patron was", "patrons were")),
-            };
+            let sent = sent(summary);
             match words::why(run, file) {
-                None => format!("The push of {began} went well: {sent}, {} unchanged.", number(summary.unchanged)),
+                None => format!("The push of {began} went well: {}.", unchanged(&sent, summary)),
                 Some((what, actions)) => {
                     todo = actions;
                     match Outcome::of(run) {
@@ -143,6 +143,12 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
         }
         what.push_str(&sentence);
     };
+    for (feed, run) in school.troubled(&figures.frame) {
+        add(format!("Since the push of {}, {}.", at(run.started_at), words::why_still(feed.name.as_deref(), run)));
+        if let Some((_, actions)) = words::why(run, file) {
+            todo.extend(actions);
+        }
+    }
     if let Some(open) = school.open {
         add(format!("A run that began at {} has not ended: it is under way, or was killed.", at(open)));
     }
@@ -157,24 +163,48 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
     (what, todo)
 }
 
+/// What Infiniti accepted, feed by feed.
+fn sent(summary: &Summary) -> String {
+    let of = |(feed, counts): (Option<&str>, &Summary)| match (feed, counts.accepted) {
+        (None, 0) => None,
+        (None, accepted) => Some(format!("{} accepted by Infiniti", counted(accepted, "patron was", "patrons were"))),
+        (Some(_), 0) => None,
+        (Some(feed), accepted) => Some(format!("{feed} of {}", counted(accepted, "patron", "patrons"))),
+    };
+    let sent: Vec<String> = summary.each().filter_map(of).collect();
+    match (sent.is_empty(), summary.accepted) {
+        (true, _) => "nothing new to send".to_owned(),
+        // The first of other feeds has no verb yet.
+        (false, 0) => format!("{} were accepted by Infiniti", sent.join(", ")),
+        (false, _) => sent.join(", "),
+    }
+}
+
+/// The same, and who is unchanged.
+fn unchanged(sent: &str, summary: &Summary) -> String {
+    let Some(accounts) = summary.accounts() else { return sent.to_owned() };
+    format!("{sent}, {} unchanged", number(accounts.unchanged))
+}
+
 fn facts(figures: &Figures, school: &School) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |label, value: String, note: Option<String>| facts.push(Fact { label, value, note, is_time: false });
+    let accounts = school.feeds.iter().find(|feed| feed.name.is_none()).filter(|_| school.has_plan());
+    if let Some(counts) = accounts.and_then(Feed::counts) {
+        // Where there are other feeds, each has a row of a table.
+        if school.feeds.len() == 1 {
+            add("read", number(read(counts)), None);
+            add("created", number(counts.created), None);
+            add("updated", number(counts.updated), None);
+            add("unchanged", number(counts.unchanged), None);
+            add("refused or unknown", number(counts.failed + counts.unknown), None);
+            add("rejected", number(counts.rejected), None);
+        }
+        let grace = (counts.leavers > 0).then(|| format!("of {}", counted(counts.leavers, "leaver", "leavers")));
+        add("leavers in grace", number(counts.grace), grace);
+    }
     if let Some(run) = school.last.as_ref().filter(|run| run.plan.is_some()) {
-        let summary = &run.summary;
-        add("read", number(read(run)), None);
-        add("created", number(summary.created), None);
-        add("updated", number(summary.updated), None);
-        add("unchanged", number(summary.unchanged), None);
-        add("refused or unknown", number(summary.failed + summary.unknown), None);
-        add("rejected", number(summary.rejected), None);
-        let grace = if summary.leavers > 0 {
-            Some(format!("of {}", counted(summary.leavers, "leaver", "leavers")))
-        } else {
-            None
-        };
-        add("leavers in grace", number(summary.grace), grace);
-        let seconds = summary.seconds;
+        let seconds = run.summary.seconds;
         add("took", took(seconds.read + seconds.plan + seconds.send), None);
     }
     if let Some(at) = school.good_at.filter(|at| school.last.as_ref().is_some_and(|run| run.started_at != *at)) {
@@ -191,17 +221,21 @@ fn facts(figures: &Figures, school: &School) -> Vec<Fact> {
 
 fn rejections(school: &School) -> Vec<Rejection> {
     let mut all: Vec<Rejection> = Vec::new();
-    for (extract, rules) in &school.rejections {
-        for (code, rejected) in rules {
-            let known = advice::of_rule(code);
-            let action = known.map_or("`sispush preview --rejected` names the rows, with the reason", |it| it.action);
-            all.push(Rejection {
-                extract: if extract.is_empty() { "all".to_owned() } else { extract.clone() },
-                reason: known.map_or_else(|| code.clone(), |it| it.reason.to_owned()),
-                last: rejected.last,
-                total: rejected.total,
-                todo: parts(action),
-            });
+    for feed in &school.feeds {
+        for (extract, rules) in &feed.rejections {
+            for (code, rejected) in rules {
+                let known = advice::of_rule(code);
+                let action =
+                    known.map_or("`sispush preview --rejected` names the rows, with the reason", |it| it.action);
+                all.push(Rejection {
+                    feed: feed_name(feed.name.as_deref()).to_owned(),
+                    extract: if extract.is_empty() { "all".to_owned() } else { extract.clone() },
+                    reason: known.map_or_else(|| code.clone(), |it| it.reason.to_owned()),
+                    last: rejected.last,
+                    total: rejected.total,
+                    todo: parts(action),
+                });
+            }
         }
     }
     // What is wrong now comes first.
@@ -214,9 +248,9 @@ fn runs(figures: &Figures, school: &School) -> Vec<RunView> {
         let is_open = school.open == Some(run.started_at) && run.ended_at.is_none();
         let outcome = Outcome::of(run);
         let (class, mark) = of_outcome(outcome);
-        let count = |count: u64| if run.plan.is_some() { number(count) } else { "–".to_owned() };
-        let summary = &run.summary;
-        RunView {
+        let accounts = run.summary.accounts().filter(|_| run.plan.is_some());
+        let mut views = vec![RunView {
+            feed: None,
             at: minutes(run.started_at, &figures.frame.zone),
             class,
             mark,
@@ -228,14 +262,35 @@ fn runs(figures: &Figures, school: &School) -> Vec<RunView> {
                     format!("{}: {}", outcome.word(), what.replace('`', ""))
                 }
             },
-            read: count(read(run)),
-            created: count(summary.created),
-            updated: count(summary.updated),
-            refused: count(summary.failed + summary.unknown),
-            rejected: count(summary.rejected),
-            unchanged: count(summary.unchanged),
+            cells: cells(accounts),
             took: words::lasted(run).unwrap_or_else(|| "–".to_owned()),
-        }
+        }];
+        let others = run.summary.others().filter(|(_, counts)| accounts.is_none() || counts.is_eventful());
+        views.extend(others.map(|(feed, counts)| RunView {
+            feed: Some(feed.to_owned()),
+            at: minutes(run.started_at, &figures.frame.zone),
+            class,
+            mark,
+            outcome: String::new(),
+            cells: cells(Some(counts)),
+            took: String::new(),
+        }));
+        views
     };
-    school.listed.iter().rev().map(|run| view(run)).collect()
+    school.listed.iter().rev().flat_map(|run| view(run)).collect()
+}
+
+/// What a run came to, in the order of the table's columns; dashes for what it did not come to.
+fn cells(counts: Option<&Summary>) -> [String; 6] {
+    let all = counts.map(|counts| {
+        [
+            read(counts),
+            counts.created,
+            counts.updated,
+            counts.failed + counts.unknown,
+            counts.rejected,
+            counts.unchanged,
+        ]
+    });
+    all.map_or_else(|| std::array::from_fn(|_| "–".to_owned()), |all| all.map(number))
 }
