@@ -14,9 +14,9 @@
 //! step by itself, and `ops::schedule` has the machine run the push at night.
 //!
 //! Invariants:
-//! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `state::layer`, `sync::expect`, `sync::plan`,
-//!   `ops::notify::{event, text}` and `ops::report` (but for its server) do no I/O and read no clock; `mapping` reads its own
-//!   files and looks its secrets up, by which a program may run.
+//! - `mapping`, `infiniti::patron`, `infiniti::trace`, `infiniti::payload`, `infiniti::image`, `state::layer`,
+//!   `sync::expect`, `sync::plan`, `ops::notify::{event, text}` and `ops::report` (but for its server) do no I/O and read no
+//!   clock; `mapping` reads its own files and looks its secrets up, by which a program may run.
 //! - No patron leaves but by `sync::run`; a dry run stops just before it, with the very same plan.
 //! - Only `cli::output` prints; only `main` exits.
 //! - A row counts as accepted only if Infiniti said so; only `infiniti::client` makes a receipt. Before a batch leaves,

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use sispush::error::ExitCode;
-use sispush::infiniti::contract::{HeaderRule, Holders, Kind, Presence, USERS, Unique};
+use sispush::infiniti::contract::{FEEDS, HeaderRule, Holders, Kind, Presence, Unique};
 use sispush::mapping::shipped::SHIPPED;
 use sispush::mapping::{self, Mapping, keys};
 
@@ -17,12 +17,14 @@ const REFERENCE: &str = "mappings/README.md";
 const UPDATE: &str = "SISPUSH_UPDATE_DOCS";
 
 #[test]
-fn the_table_of_headers_is_the_contract() {
-    let mut table = "| header | value | rules | meaning |\n|---|---|---|---|\n".to_owned();
-    for rule in USERS.headers {
-        writeln!(table, "| `{}` | {} | {} | {} |", rule.name, value(rule.kind), rules(rule), rule.about).unwrap();
+fn the_tables_of_headers_are_the_contracts() {
+    for contract in FEEDS {
+        let mut table = "| header | value | rules | meaning |\n|---|---|---|---|\n".to_owned();
+        for rule in contract.headers {
+            writeln!(table, "| `{}` | {} | {} | {} |", rule.name, value(rule.kind), rules(rule), rule.about).unwrap();
+        }
+        compare(REFERENCE, &format!("headers of {}", contract.feed), &table);
     }
-    compare(REFERENCE, "contract", &table);
 }
 
 #[test]
@@ -165,10 +167,9 @@ fn value(kind: Kind) -> String {
 
 fn rules(rule: &HeaderRule) -> String {
     let presence = match rule.presence {
-        Presence::Mandatory => Some("mandatory"),
+        Presence::Mandatory | Presence::Content => Some("mandatory"),
         Presence::Optional => None,
         Presence::OneOfCohort => Some("one of the two for each student"),
-        Presence::Content => Some("mandatory"),
         Presence::OneOfContent => Some("one of the two"),
     };
     let holders = match rule.holders {

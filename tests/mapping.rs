@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sispush::infiniti::contract::{Presence, USERS};
+use sispush::infiniti::contract::{CONTACTS, Contract, FEEDS, GROUP, GROUPS, IMAGES, Presence, USERS};
 use sispush::mapping::notify::{Events, Security, Style};
 use sispush::mapping::{
-    self, Check, Code, Consequence, Hold, Input, LeaverAction, Leavers, Limit, Limits, Mapping, MappingError, Mode,
-    Part, Proxy, Send, Severity, StateLocation, keys,
+    self, Check, Code, Consequence, Extract, Feed, Hold, ImageSettings, Input, LeaverAction, Leavers, Limit, Limits,
+    Mapping, MappingError, Mode, Part, Proxy, Send, Severity, StateLocation, keys,
 };
 use sispush::source::{Encryption, Engine};
 
@@ -281,6 +281,181 @@ fn every_key_arrives() {
 }
 
 #[test]
+fn every_key_of_the_other_feeds_arrives() {
+    let mapping = Mapping::check(&Path::new(FIXTURES).join("valid/everything.yaml")).unwrap();
+    let limits = mapping.users.limits;
+    assert_eq!(mapping.feeds().map(|feed| feed.contract).collect::<Vec<_>>(), FEEDS);
+    let [contacts, images, groups] = mapping.others.as_slice() else { panic!() };
+    assert_eq!(contacts.path, "/api/import/userContacts/replaceDeclaredPatronsKeepCustomContacts");
+    // What a feed says of limits goes before what the mapping says, key by key.
+    assert_eq!(contacts.limits, Limits { min_rows: 5, max_updates: Some(Limit::Percent(50.0)), ..limits });
+    let [guardians] = contacts.extracts.as_slice() else { panic!() };
+    assert_eq!((guardians.name.as_str(), guardians.min_rows), ("guardians", Some(7)));
+    let rule = |extract: &Extract, name: &str, feed: &'static Contract| {
+        let at = extract.rules.iter().position(|rule| Some(rule.header) == feed.header(name)).unwrap();
+        let rule = &extract.rules[at];
+        (format!("{:?}", rule.input), rule.split.clone(), rule.transforms.len())
+    };
+    assert_eq!(rule(guardians, "contact", &CONTACTS), (r#"Column("Emails")"#.to_owned(), Some(";".to_owned()), 1),);
+    assert_eq!(rule(guardians, "type", &CONTACTS), (r#"Value("Email")"#.to_owned(), None, 0));
+
+    assert_eq!(images.path, "/sandbox/images");
+    assert_eq!(
+        images.images,
+        Some(ImageSettings {
+            folder: Some(Path::new(FIXTURES).join("valid/photos")),
+            is_listed: false,
+            resize: true,
+            max_zip: 30_000_000,
+        })
+    );
+    let names = |feed: &Feed| feed.extracts.iter().map(|extract| extract.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(images), ["photos", "files"]);
+    assert_eq!(
+        images.limits,
+        Limits {
+            min_rows_in_all: 0,
+            max_drop: Limit::Percent(50.0),
+            max_creates: Some(Limit::Count(100)),
+            max_rejections: Limit::Count(20),
+            ..limits
+        }
+    );
+
+    assert_eq!((groups.path.as_str(), groups.limits), ("/sandbox/groups/add", limits));
+    assert_eq!((groups.header_name(GROUPS.key()), groups.header_name(GROUP)), ("username", "group"));
+    assert_eq!(groups.allow, ["Students", "Staff & Friends"]);
+    assert_eq!(groups.extracts[0].query_file.as_deref(), Some(Path::new("queries/groups.sql")));
+}
+
+/// The files of a folder are what a query of their names would give.
+#[test]
+fn a_folder_of_pictures_is_a_query_of_its_files() {
+    let columns = "      adminsystemid: SchoolId\n";
+    let text = mapping(columns, "", "  password: ${X}\n") + "images: { path: /sandbox/images, folder: photos }\n";
+    let (folder, path) = folder(&text, "");
+    let mapping = Mapping::check(&path).unwrap();
+    let [images] = mapping.others.as_slice() else { panic!() };
+    let settings = images.images.as_ref().unwrap();
+    // It need not be there: a share may be away until the push.
+    assert_eq!(settings.folder, Some(folder.path().join("photos")));
+    assert_eq!((settings.is_listed, settings.resize, settings.max_zip), (true, false, 95 * 1024 * 1024));
+    let [files] = images.extracts.as_slice() else { panic!() };
+    assert_eq!((files.name.as_str(), files.query.as_str(), files.line), ("folder", "", 17));
+    assert_eq!(files.file, path);
+    let rules: Vec<_> =
+        files.rules.iter().map(|rule| (IMAGES.rule(rule.header).name, format!("{:?}", rule.input))).collect();
+    assert_eq!(
+        rules,
+        [("adminsystemid", r#"Column("adminsystemid")"#.to_owned()), ("file", r#"Column("file")"#.to_owned()),]
+    );
+    let absolute = text.replace("folder: photos", &format!("folder: '{}'", folder.path().join("p").display()));
+    fs::write(&path, absolute).unwrap();
+    let mapping = Mapping::check(&path).unwrap();
+    assert_eq!(mapping.others[0].images.as_ref().unwrap().folder, Some(folder.path().join("p")));
+}
+
+/// What schools share of a feed stands in the base, and each adds its own.
+#[test]
+fn feeds_are_merged_with_those_of_a_base_key_by_key() {
+    let base = format!(
+        "version: 1\nsource: {{ url: 'sqlite:sis.db' }}\ntarget: {{ username: u, password: '${{X}}' }}\n{USERS_OF_BASE}      \
+         adminsystemid: Id\nimages: {{ path: /sandbox/images, folder: photos, limits: {{ max_drop: 5, min_rows: 7 }} }}\n\
+         groups:\n  path: /sandbox/groups/{{mode}}\n  mode: add\n  header: group\n  allow: [Students, Staff]\n  extracts:\n    \
+         - {{ name: groups, query_file: b.sql, columns: {{ username: Login, group: Kind }} }}\n"
+    );
+    let own = "include: ../shared/_base.yaml\ntarget: { url: 'https://a.example' }\n\
+               limits: { max_updates: 50 }\nimages: { resize: true, limits: { max_drop: 9 } }\ngroups: { allow: [Boys], mode: replace }\n";
+    let files = [
+        ("shared/_base.yaml", base.as_str()),
+        ("shared/a.sql", "SELECT Login, Year, Id FROM students WHERE Status = 'A'"),
+        ("shared/b.sql", "SELECT Login, Kind FROM students WHERE Status = 'A'"),
+        ("schools/a.yaml", own),
+        (
+            "schools/b.yaml",
+            "include: ../shared/_base.yaml\ntarget: { url: 'https://a.example' }\nimages: { folder: own }\n",
+        ),
+        (
+            "schools/c.yaml",
+            "include: ../shared/_base.yaml\ntarget: { url: 'https://a.example' }\ngroups: { path: /sandbox/g }\n",
+        ),
+    ];
+    let folder = tree(&files);
+    let school = |name: &str| Mapping::check(&folder.path().join("schools").join(name));
+    let mapping = school("a.yaml").unwrap();
+    assert_eq!(mapping.warnings, []);
+    let [images, groups] = mapping.others.as_slice() else { panic!() };
+    let settings = images.images.as_ref().unwrap();
+    assert_eq!((settings.folder.as_deref(), settings.resize), (Some(&*folder.path().join("shared/photos")), true));
+    let limits = Limits { max_updates: Some(Limit::Count(50)), ..Limits::default() };
+    assert_eq!(images.limits, Limits { max_drop: Limit::Count(9), min_rows: 7, ..limits });
+    assert_eq!((groups.path.as_str(), groups.limits), ("/sandbox/groups/replace", limits));
+    // A list stands in the place of the base's.
+    assert_eq!(groups.allow, ["Boys"]);
+    assert_eq!(groups.extracts[0].file, folder.path().join("shared/_base.yaml"));
+    let mapping = school("b.yaml").unwrap();
+    assert_eq!(mapping.others[0].images.as_ref().unwrap().folder, Some(folder.path().join("schools/own")));
+    // The base's mode has no place in the school's own path.
+    let error = school("c.yaml").unwrap_err();
+    let [problem] = error.problems() else { panic!("{error:?}") };
+    let (line, said) = problem.message.split_once("_base.yaml`, line ").unwrap();
+    assert!(
+        line.starts_with("`groups.mode` (`") && said == "16) does nothing: `groups.path` has no `{mode}`",
+        "{problem:?}"
+    );
+    assert_eq!((problem.code, problem.line()), (Code::IdleKey, 3));
+    for (feed, said) in [("groups: []", "groups"), ("images: { limits: 5 }", "images.limits")] {
+        let base = folder.path().join("shared/_base.yaml");
+        let text = fs::read_to_string(&base).unwrap();
+        let name = said.split('.').next().unwrap();
+        let kept = text.split(&format!("\n{name}:")).next().unwrap();
+        fs::write(&base, format!("{kept}\n{feed}\n")).unwrap();
+        let error = school("a.yaml").unwrap_err();
+        let wanted = format!("`{said}` must be a group of keys in the base, too");
+        assert!(error.problems().iter().any(|problem| problem.message == wanted), "{}", error.render(false));
+        fs::write(&base, text).unwrap();
+    }
+}
+
+/// An address is put together of what is written; a path must not lead it elsewhere.
+#[test]
+fn the_path_of_a_feed_stays_below_the_school_s_address() {
+    let path_of = |written: &str| {
+        let columns = "      adminsystemid: SchoolId\n";
+        let text = mapping(columns, "", "  password: ${X}\n");
+        let (_folder, path) = folder(&format!("{text}images: {{ path: '{written}', folder: photos }}\n"), "");
+        Mapping::load(&path).map(|mapping| mapping.others[0].path.clone())
+    };
+    for right in ["/sandbox", "/sandbox/images", "/a/b.c/d-e_f", "/a%20b", "/sandbox/"] {
+        assert_eq!(path_of(right).unwrap(), right);
+    }
+    for wrong in [
+        "",
+        "/",
+        "//x.example/a",
+        "/a//b",
+        "a",
+        "/a/../b",
+        "/a/..",
+        "/a/./b",
+        "/%2E%2e/b",
+        "/.%2e/b",
+        "/a\\..\\b",
+        "/a?b",
+        "/a#b",
+        "/a b",
+        "/ä",
+        "/{mode}",
+        "/{a}",
+        "https://x.example/a",
+        "/a\tb",
+    ] {
+        let codes: Vec<_> = path_of(wrong).expect_err(wrong).problems().iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [Code::FeedPath], "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_its_default() {
     let mapping = Mapping::load(&Path::new(FIXTURES).join("valid/smallest.yaml")).unwrap();
     assert_eq!(mapping.name, "smallest");
@@ -295,6 +470,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(mapping.users.limits, Limits::default());
     assert_eq!((mapping.mode, mapping.full_every, mapping.leavers), (Mode::Full, None, Leavers::default()));
     assert_eq!(mapping.hold, []);
+    assert!(mapping.others.is_empty());
     assert!(matches!(mapping.state, StateLocation::Default));
     assert!(mapping.notify.is_empty());
     assert_eq!((mapping.notify.not_run_since, mapping.notify.remind_every), (None, Duration::from_hours(7 * 24)));

@@ -329,7 +329,7 @@ fn what_a_sandbox_and_a_schema_look_like_is_shown() {
     let mut sandbox = context.command(&["sandbox", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(sandbox.stdout.take().unwrap()).lines();
     // It goes on until it is ended, and this is all that it says before somebody posts something.
-    let said: String = lines.take(5).map(|line| line.unwrap() + "\n").collect();
+    let said: String = lines.take(8).map(|line| line.unwrap() + "\n").collect();
     sandbox.kill().unwrap();
     sandbox.wait().unwrap();
     compare_output("output: sandbox", &support::context::without_times_and_ports(&said));

@@ -106,6 +106,9 @@ pub(super) enum Command {
     /// Keep secrets in the platform's credential store, and tell where the secrets of a mapping are found.
     Secret(SecretArgs),
     /// Run a loopback Infiniti for rehearsals, with faults on demand.
+    ///
+    /// It takes accounts and contacts where Infiniti does. Where Infiniti takes images and groups is not known: the paths
+    /// `/sandbox/images` and `/sandbox/groups/{mode}` are the sandbox's own, with the modes `add` and `replace`.
     Sandbox(SandboxArgs),
     /// Print the JSON Schema of mapping files, by which editors complete and check them.
     Schema {
@@ -666,14 +669,18 @@ pub(super) struct SandboxArgs {
     /// The password of that account.
     #[arg(long, value_name = "TEXT", env = "SANDBOX_PASSWORD", hide_env_values = true, default_value = "sandbox")]
     pub(super) password: String,
-    /// Keep the patrons in this file between runs [default: in memory].
+    /// Keep everything in this file between runs, and the pictures in the folder FILE.images beside it [default: in memory].
     #[arg(long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+    /// The library groups that exist, split by commas. `System Administrators` always exists.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "Students,Staff,Senior Students")]
+    pub(super) groups: Vec<String>,
     /// Misbehave: answer with a status such as 401 or 503; or cut, cut-upload=BYTES, hang, html, redirect, badjson,
     /// miscount, nodetails; or reject=PATTERN to refuse the usernames that match.
     ///
     /// An ending xN limits a fault to the first N uploads: 503x2. A status may ask to wait: 503x2:5 adds
-    /// `Retry-After: 5`. Several faults are separated by commas and come one after the other.
+    /// `Retry-After: 5`. @FEED aims a fault at one feed: 503x2@contacts, reject@groups=smith. Several faults are
+    /// separated by commas and come one after the other.
     #[arg(long, value_name = "SPEC")]
     pub(super) fail: Vec<String>,
 }

@@ -16,6 +16,7 @@ pub(super) async fn run(args: SandboxArgs, mut output: Output) -> Result<ExitCod
         username: args.username.clone(),
         password: args.password.into(),
         file: args.file,
+        groups: args.groups,
         faults,
     };
     let sandbox = Sandbox::start(options).await.map_err(|error| Error::Usage {

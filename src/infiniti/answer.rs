@@ -15,6 +15,9 @@
 //! | other 4xx | refused |
 //! | other | unknown |
 //!
+//! Of other feeds than the accounts the vendor documents no answers ([`Answers::Loose`]): there `success` is the word that
+//! counts, and a summary may count rows, patrons, or nothing.
+//!
 //! Unknown is the answer to every doubt: a row counts as accepted only if Infiniti said so (design 5).
 
 mod body;
@@ -24,6 +27,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::contract::Answers;
 use body::{Counts, Details, Import};
 
 /// The parts of an HTTP answer that matter.
@@ -272,8 +276,27 @@ impl RetryAfter {
     }
 }
 
-/// Judges an answer to a batch of `sent` rows.
-pub fn judge(answer: &Answer<'_>, sent: usize) -> Verdict {
+/// What was sent, as far as an answer may count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// How many rows.
+    pub rows: usize,
+    /// How many patrons they belong to.
+    pub patrons: usize,
+    /// How clearly the feed's answers are documented.
+    pub answers: Answers,
+}
+
+impl From<usize> for Sent {
+    /// So many rows of accounts.
+    fn from(rows: usize) -> Self {
+        Self { rows, patrons: rows, answers: Answers::Exact }
+    }
+}
+
+/// Judges an answer to a batch.
+pub fn judge(answer: &Answer<'_>, sent: impl Into<Sent>) -> Verdict {
+    let sent = sent.into();
     let body = answer.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(answer.body).trim_ascii();
     let import = Import::parse(body);
     if is_unauthorised(body, import.as_ref().ok()) {
@@ -345,16 +368,22 @@ fn unreadable(content_type: Option<&str>, body: &[u8], error: &serde_json::Error
     }
 }
 
-fn judge_import(import: &Import, sent: usize) -> Verdict {
+fn judge_import(import: &Import, sent: Sent) -> Verdict {
     match outcomes(import, sent) {
         Ok(outcomes) => Verdict::Rows(outcomes),
         Err(doubt) => Verdict::Unknown { doubt, words: import.summary.as_deref().and_then(Words::new) },
     }
 }
 
-fn outcomes(import: &Import, sent: usize) -> Result<Outcomes, Doubt> {
-    let counts = import.summary.as_deref().and_then(Counts::parse).ok_or(Doubt::Summary)?;
-    if counts.processed != sent {
+fn outcomes(import: &Import, sent: Sent) -> Result<Outcomes, Doubt> {
+    let counts = import.summary.as_deref().and_then(Counts::parse);
+    let Sent { rows: sent, patrons, answers } = sent;
+    let counts = match answers {
+        Answers::Exact => counts.ok_or(Doubt::Summary)?,
+        // Nobody says that there are counts, nor of what.
+        Answers::Loose => counts.unwrap_or(Counts { processed: sent, ..Counts::default() }),
+    };
+    if counts.processed != sent && (answers == Answers::Exact || counts.processed != patrons) {
         return Err(Doubt::Miscount { sent, processed: counts.processed });
     }
     if counts.created.saturating_add(counts.updated).saturating_add(counts.failed) > sent {
@@ -367,7 +396,7 @@ fn outcomes(import: &Import, sent: usize) -> Result<Outcomes, Doubt> {
         Details::Absent if import.success => Err(Doubt::Contradiction),
         Details::Absent => Err(Doubt::NoDetails),
         Details::Malformed => Err(Doubt::NotAnAnswer),
-        Details::Rows(details) => by_row(details, &counts, sent, import.success),
+        Details::Rows(details) => by_row(details, &counts, sent, answers, import.success),
     }
 }
 
@@ -386,8 +415,14 @@ fn by_row(
     details: &[(String, Option<String>)],
     counts: &Counts,
     sent: usize,
+    answers: Answers,
     success: bool,
 ) -> Result<Outcomes, Doubt> {
+    let is = |text: &str, verb: &str| match answers {
+        Answers::Exact => text.to_ascii_lowercase().strip_prefix("user ") == Some(verb),
+        // `Contact Created`, or whatever the thing is called.
+        Answers::Loose => text.split_whitespace().count() <= 2 && text.to_ascii_lowercase().ends_with(verb),
+    };
     let mut said = vec![Said::Nothing; sent];
     let mut messages = Vec::new();
     for (number, text) in details {
@@ -395,8 +430,8 @@ fn by_row(
         let number = number.trim().parse::<usize>().map_err(|_| Doubt::RowNumbers)?;
         let row = number.checked_sub(1).filter(|row| *row < sent).ok_or(Doubt::RowNumbers)?;
         said[row] = match (said[row], text.as_deref().map(str::trim)) {
-            (Said::Nothing, Some(text)) if text.eq_ignore_ascii_case("User Created") => Said::Created,
-            (Said::Nothing, Some(text)) if text.eq_ignore_ascii_case("User Updated") => Said::Updated,
+            (Said::Nothing, Some(text)) if is(text, "created") => Said::Created,
+            (Said::Nothing, Some(text)) if is(text, "updated") => Said::Updated,
             (Said::Nothing, Some(text)) => match reason(text) {
                 Some(message) => {
                     messages.push(FailedRow { row, message });
@@ -412,6 +447,10 @@ fn by_row(
     for (outcome, count) in
         [(Said::Created, counts.created), (Said::Updated, counts.updated), (Said::Failed, counts.failed)]
     {
+        // What is counted, rows or patrons, nobody says.
+        if answers == Answers::Loose {
+            continue;
+        }
         let told = said.iter().filter(|said| **said == outcome).count();
         if count < told || count > told + unknown.len() {
             return Err(Doubt::Contradiction);

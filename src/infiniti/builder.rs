@@ -13,6 +13,7 @@ use super::contract::{
     Contract, EMAILADDRESS, Header, HeaderRule, HeaderSet, Holders, Kind, LIBRARYBARCODE, Presence, Rows,
 };
 use super::fingerprint::Digest;
+use super::image::check_file_name;
 use super::patron::{ExtractCount, Group, Patrons, Record, Rejection, WARNING_NAMES, Warning, WarningKind};
 use super::payload::{Lines, push_cell, select_cells};
 use super::trace::{Ending, Observer, Stage};
@@ -268,40 +269,34 @@ impl Builder {
     /// One row, or what one value of a split cell makes of it. Whether it is of an account, as far as it can tell.
     fn part(&mut self, row: Row<'_>, place: RowPlace, observer: &mut impl Observer) -> bool {
         observer.begins(place);
-        let Scratch { line, broken, value: buffers, key, digested, described } = &mut self.scratch;
+        let Scratch { line, broken, value: buffers, key, described, .. } = &mut self.scratch;
         line.clear();
         broken.clear();
         key.clear();
-        let mut headers = HeaderSet::default();
-        let mut is_staff = None;
-        let mut unique_hash = None;
-        let mut control = HeaderSet::default();
-        let mut unusual = None;
-        let mut channel = "";
+        let mut seen = Seen::default();
         let mut says_nothing = false;
+        let mut checks =
+            Checks { allow: &self.allow, pictures: self.pictures.as_deref_mut(), channel: "", unusual: None };
         for step in &mut self.steps {
             let (header, kind, is_unique) = (step.header, step.kind, step.is_unique);
             buffers.had_control = false;
-            let (value, class) = match step.value(row, buffers, observer) {
+            let found = match step.value(row, buffers, observer) {
                 Ok(("", _)) => {
+                    // Nobody's contact is no mistake: an SIS knows people without an account.
+                    let is_nobody = header == self.contract.key() && self.contract.account.is_some();
                     let ending = match step.presence {
-                        Presence::Content | Presence::OneOfContent => {
-                            says_nothing = true;
-                            Ending::LeftOut
-                        }
-                        Presence::Mandatory if header == self.contract.key() && self.contract.account.is_some() => {
-                            // Nobody's contact, and no mistake: an SIS knows people without an account.
-                            says_nothing = true;
-                            Ending::LeftOut
-                        }
-                        Presence::Mandatory => {
+                        Presence::Mandatory if !is_nobody => {
                             broken.push((header, Rule::Blank));
                             Ending::Broken(&Rule::Blank)
+                        }
+                        Presence::Mandatory | Presence::Content | Presence::OneOfContent => {
+                            says_nothing = true;
+                            Ending::LeftOut
                         }
                         Presence::Optional | Presence::OneOfCohort if step.default.is_some() => {
                             // The mapping says that a blank is to be sent.
                             push_cell(line, "", false);
-                            headers.insert(header);
+                            seen.headers.insert(header);
                             Ending::SentBlank
                         }
                         Presence::Optional | Presence::OneOfCohort => Ending::LeftOut,
@@ -309,47 +304,11 @@ impl Builder {
                     observer.ends(header, ending);
                     continue;
                 }
-                Ok((value, class)) => {
-                    let sent = match kind {
-                        Kind::Reach => reach(channel, value),
-                        Kind::Group => {
-                            let allowed = self.allow.iter().find(|group| same_text(group, value));
-                            allowed.map(String::as_str).ok_or(Rule::NotAllowed)
-                        }
-                        Kind::Picture | Kind::PictureFile => match &mut self.pictures {
-                            Some(pictures) => {
-                                described.clear();
-                                pictures.look(kind, value, described).map(|()| described.as_str())
-                            }
-                            None => Ok(value),
-                        },
-                        Kind::Open(words) => canonical(kind, value).inspect(|value| {
-                            if !words.contains(value) {
-                                unusual = Some(header);
-                            }
-                        }),
-                        Kind::Codes(words) => canonical(kind, value).inspect(|value| {
-                            if value.split(';').any(|code| !words.contains(&code.trim())) {
-                                unusual = Some(header);
-                            }
-                        }),
-                        Kind::Text
-                        | Kind::Boolean
-                        | Kind::Email
-                        | Kind::Year
-                        | Kind::OneOf(_)
-                        | Kind::Password
-                        | Kind::Channel => canonical(kind, value),
-                    };
-                    match sent {
-                        Ok(value) => (value, class),
-                        Err(rule) => {
-                            observer.ends(header, Ending::Broken(&rule));
-                            broken.push((header, rule));
-                            continue;
-                        }
-                    }
-                }
+                Ok((value, class)) => checks.check(header, kind, value, described).map(|value| (value, class)),
+                Err(rule) => Err(rule),
+            };
+            let (value, class) = match found {
+                Ok(found) => found,
                 Err(rule) => {
                     observer.ends(header, Ending::Broken(&rule));
                     broken.push((header, rule));
@@ -360,29 +319,37 @@ impl Builder {
             observer.ends(header, Ending::Sent(value));
             if header == self.contract.key() {
                 key.push_str(value);
-                if self.names_files && !is_file_name(value) {
-                    broken.push((header, Rule::FileName));
+                if self.names_files
+                    && let Err(fault) = check_file_name(value)
+                {
+                    broken.push((header, Rule::FileName(fault)));
                 }
             } else if Some(header) == self.contract.staff {
-                is_staff = Some(value == "Y");
-            }
-            if kind == Kind::Channel {
-                channel = CHANNELS.iter().find(|known| **known == value).copied().unwrap_or_default();
+                seen.is_staff = Some(value == "Y");
             }
             if is_unique {
-                unique_hash = Some(hash(value));
+                seen.unique_hash = Some(hash(value));
             }
             push_cell(line, value, class & QUOTED != 0);
-            headers.insert(header);
+            seen.headers.insert(header);
             if buffers.had_control {
-                control.insert(header);
+                seen.control.insert(header);
             }
         }
+        seen.unusual = checks.unusual;
         if says_nothing {
-            return !key.is_empty();
+            return !self.scratch.key.is_empty();
         }
-        let Some(count) = self.extracts.last_mut() else { return true };
-        if let Some(is_staff) = is_staff {
+        self.keep(place, seen);
+        true
+    }
+
+    /// Keeps the row that stands in the scratch buffers, as a patron or as a rejection.
+    fn keep(&mut self, place: RowPlace, seen: Seen) {
+        let Scratch { line, broken, key, digested, .. } = &mut self.scratch;
+        let Some(count) = self.extracts.last_mut() else { return };
+        let headers = seen.headers;
+        if let Some(is_staff) = seen.is_staff {
             self.cohort.check(headers, is_staff, broken);
         }
         let is_rejected = !broken.is_empty();
@@ -392,15 +359,15 @@ impl Builder {
         }
         // Without a key there is nothing that another row could clash with.
         if key.is_empty() {
-            return true;
+            return;
         }
         line.extend_from_slice(b"\r\n");
         let record = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
         self.keys.push(Key::new(key, record));
-        if let Some(hash) = unique_hash {
+        if let Some(hash) = seen.unique_hash {
             self.unique.push((hash, record));
         }
-        if let Some(header) = unusual {
+        if let Some(header) = seen.unusual {
             self.unusual.push((record, header));
         }
         let digest = match self.digested {
@@ -414,9 +381,8 @@ impl Builder {
             }
             None => Digest::default(),
         };
-        let (line, is_staff) = (self.lines.push(line), is_staff == Some(true));
-        self.records.push(Record { line, headers, place, control, digest, is_staff, is_rejected });
-        true
+        let (line, is_staff) = (self.lines.push(line), seen.is_staff == Some(true));
+        self.records.push(Record { line, headers, place, control: seen.control, digest, is_staff, is_rejected });
     }
 
     /// Puts the patrons in key order. Of a contract with one row a key every row of a clash is rejected; of one with several
@@ -469,7 +435,9 @@ impl Builder {
             good.dedup();
             let Some(first) = rows.iter().map(of).find(|row| !row.is_rejected) else { continue };
             together.clear();
-            good.iter().for_each(|line| together.extend_from_slice(line));
+            for line in &good {
+                together.extend_from_slice(line);
+            }
             let number = u32::try_from(records.len()).unwrap_or(u32::MAX);
             unusual.extend(rows.iter().find_map(|key| unusual_before.get(&key.record)).map(|header| (number, *header)));
             let start = places.len();
@@ -582,24 +550,89 @@ impl Builder {
 /// So many of the other rows of a clash are named.
 const CLASH_PLACES: usize = 3;
 
-/// Whether a key can be a file's name without a folder, on any system.
-fn is_file_name(key: &str) -> bool {
-    !key.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) && !key.starts_with('.') && !key.ends_with('.')
+/// What was seen of a row on the way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    headers: HeaderSet,
+    /// Headers with a value that held control characters.
+    control: HeaderSet,
+    is_staff: Option<bool>,
+    unique_hash: Option<u64>,
+    /// A header with a word that is not among those that are known.
+    unusual: Option<Header>,
+}
+
+/// What the values of one row are checked by, beside the contract.
+struct Checks<'c> {
+    allow: &'c [String],
+    pictures: Option<&'c mut (dyn Pictures + 'static)>,
+    /// The row's channel, once it is known.
+    channel: &'static str,
+    unusual: Option<Header>,
+}
+
+impl<'c> Checks<'c> {
+    /// The spelling in which a value is sent, or the rule that it breaks. `described` holds what a picture is.
+    fn check<'v>(
+        &mut self,
+        header: Header,
+        kind: Kind,
+        value: &'v str,
+        described: &'v mut String,
+    ) -> Result<&'v str, Rule>
+    where
+        'c: 'v,
+    {
+        let is_known = |word: &str, words: &[&str]| words.contains(&word);
+        match kind {
+            Kind::Text | Kind::Boolean | Kind::Email | Kind::Year | Kind::OneOf(_) | Kind::Password => {
+                canonical(kind, value)
+            }
+            Kind::Channel => {
+                let value = canonical(kind, value)?;
+                self.channel = CHANNELS.iter().find(|channel| **channel == value).copied().unwrap_or_default();
+                Ok(value)
+            }
+            Kind::Reach => reach(self.channel, value),
+            Kind::Open(words) => {
+                let value = canonical(kind, value)?;
+                if !is_known(value, words) {
+                    self.unusual = Some(header);
+                }
+                Ok(value)
+            }
+            Kind::Codes(words) => {
+                if value.split(';').any(|code| !is_known(code.trim(), words)) {
+                    self.unusual = Some(header);
+                }
+                canonical(kind, value)
+            }
+            Kind::Group => {
+                let allowed = self.allow.iter().find(|group| same_text(group, value));
+                allowed.map(String::as_str).ok_or(Rule::NotAllowed)
+            }
+            Kind::Picture | Kind::PictureFile => match &mut self.pictures {
+                Some(pictures) => {
+                    described.clear();
+                    pictures.look(kind, value, described)?;
+                    Ok(described)
+                }
+                None => Ok(value),
+            },
+        }
+    }
 }
 
 /// Adds a rejection. What several values of one cell break is told as one row's.
 fn reject(rejections: &mut Vec<Rejection>, count: &mut ExtractCount, rejection: Rejection) {
-    match rejections.last_mut().filter(|last| last.place == rejection.place) {
-        Some(last) => {
-            for broken in rejection.broken {
-                if !last.broken.contains(&broken) {
-                    last.broken.push(broken);
-                }
-            }
-        }
-        None => {
-            count.rejected += 1;
-            rejections.push(rejection);
+    let Some(last) = rejections.last_mut().filter(|last| last.place == rejection.place) else {
+        count.rejected += 1;
+        rejections.push(rejection);
+        return;
+    };
+    for broken in rejection.broken {
+        if !last.broken.contains(&broken) {
+            last.broken.push(broken);
         }
     }
 }

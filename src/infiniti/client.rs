@@ -25,7 +25,7 @@ use reqwest::{Body, Client};
 use rustls::CertificateError;
 use url::Url;
 
-use super::answer::{Answer, Doubt, Outcomes, Verdict, judge};
+use super::answer::{Answer, Doubt, Outcomes, Sent, Verdict, judge};
 use super::contract::{Contract, USERS, USERS_PATH};
 pub use super::error::TargetError;
 use crate::mapping::{Proxy, TargetSettings};
@@ -187,7 +187,8 @@ impl Target {
         payload: Arc<dyn Payload>,
         started: &Arc<AtomicBool>,
     ) -> Result<Outcomes, TargetError> {
-        let (rows, bytes, media_type) = (payload.rows(), payload.length(), payload.media_type());
+        let (rows, patrons) = (payload.rows(), payload.patrons());
+        let (bytes, media_type) = (payload.length(), payload.media_type());
         let part = Part::stream_with_length(body(payload, Arc::clone(started)), bytes)
             .file_name(route.contract.file_name)
             .mime_str(media_type)
@@ -227,7 +228,7 @@ impl Target {
                 content_type: header(header::CONTENT_TYPE),
                 body: &answer,
             },
-            rows,
+            Sent { rows, patrons, answers: route.contract.answers },
         );
         self.outcomes(verdict, status, route, rows, bytes)
     }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::client::Payload;
 use super::contract::{Contract, ENABLED, HeaderSet, Rows, STAFFMEMBER, USERNAME};
+use super::image::Description;
 use super::patron::Patrons;
 
 /// Lines of CSV in chunks that are never copied again.
@@ -227,6 +228,94 @@ impl Payload for Csv {
 fn head(contract: &Contract, headers: HeaderSet) -> Vec<u8> {
     let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
     format!("{}\r\n", names.join(",")).into_bytes()
+}
+
+/// One batch of pictures: some patrons, whose pictures are read when they are sent.
+#[derive(Debug)]
+pub struct Portraits {
+    patrons: Arc<Patrons>,
+    /// The patrons by number, in key order.
+    rows: Arc<[u32]>,
+    range: Range<usize>,
+}
+
+impl Portraits {
+    /// The rows `range` of `rows`.
+    pub fn new(patrons: Arc<Patrons>, rows: Arc<[u32]>, range: Range<usize>) -> Self {
+        Self { patrons, rows, range }
+    }
+
+    /// How many patrons it has.
+    pub fn patrons(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The patron of this number in the batch, counted from 0.
+    pub fn patron(&self, number: usize) -> u32 {
+        self.rows[self.range.start + number]
+    }
+
+    /// The key and the picture of the patron of this number.
+    pub fn portrait(&self, number: usize) -> Option<(String, Description)> {
+        let patron = self.patron(number);
+        let picture = description(&self.patrons, patron)?;
+        Some((self.patrons.username(patron), picture))
+    }
+
+    /// Some of its patrons, as a batch of their own.
+    #[must_use]
+    pub fn part(&self, patrons: Range<usize>) -> Self {
+        let range = self.range.start + patrons.start..self.range.start + patrons.end;
+        Self::new(Arc::clone(&self.patrons), Arc::clone(&self.rows), range)
+    }
+
+    /// Those of its patrons that are wanted, as a batch of their own.
+    #[must_use]
+    pub fn only(&self, mut is_wanted: impl FnMut(u32) -> bool) -> Self {
+        let rows: Arc<[u32]> =
+            self.rows[self.range.clone()].iter().copied().filter(|patron| is_wanted(*patron)).collect();
+        let range = 0..rows.len();
+        Self::new(Arc::clone(&self.patrons), rows, range)
+    }
+}
+
+/// What a patron's picture is.
+pub fn description(patrons: &Patrons, patron: u32) -> Option<Description> {
+    patrons.cells(patron).find_map(|(_, cell)| str::from_utf8(cell).ok()?.parse().ok())
+}
+
+/// A zip of pictures, ready to be sent.
+#[derive(Debug)]
+pub struct ZipFile {
+    pictures: usize,
+    bytes: Bytes,
+}
+
+impl ZipFile {
+    /// Of a zip that has so many pictures.
+    pub fn new(pictures: usize, zip: Vec<u8>) -> Self {
+        Self { pictures, bytes: zip.into() }
+    }
+}
+
+impl Payload for ZipFile {
+    fn rows(&self) -> usize {
+        self.pictures
+    }
+
+    fn media_type(&self) -> &'static str {
+        "application/zip"
+    }
+
+    fn length(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send> {
+        let bytes = self.bytes.clone();
+        let starts = (0..bytes.len()).step_by(PIECE_BYTES);
+        Box::new(starts.map(move |start| bytes.slice(start..bytes.len().min(start + PIECE_BYTES))))
+    }
 }
 
 /// One batch of leavers: who they are, that they are not enabled, and whether they are staff.

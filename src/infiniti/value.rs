@@ -1,6 +1,7 @@
 //! Values by the rules of the contract: what a header accepts, and in which spelling it is sent.
 
 use super::contract::{Contract, FALSE_SPELLINGS, Header, Kind, TRUE_SPELLINGS};
+use super::image::NameFault;
 
 /// The longest value that is sent, in bytes. The contract names no limit; nothing that belongs to a patron is longer,
 /// and a photo or an essay that strays into a column must not go to the library.
@@ -25,8 +26,8 @@ pub enum Rule {
     /// Not one of the groups that the mapping allows.
     NotAllowed,
     /// An identifier that cannot be a file's name.
-    FileName,
-    /// No picture that can be sent: why, in our own words.
+    FileName(NameFault),
+    /// No picture that can be sent: why, in words that go on after the header.
     Picture(String),
     /// Not one of the values that the header accepts.
     OneOf(&'static [&'static str]),
@@ -70,7 +71,7 @@ impl Rule {
             Self::Year => "year",
             Self::Number => "number",
             Self::NotAllowed => "not_allowed",
-            Self::FileName => "file_name",
+            Self::FileName(_) => "file_name",
             Self::Picture(_) => "picture",
             Self::OneOf(_) => "one_of",
             Self::TooLong(_) => "too_long",
@@ -93,8 +94,8 @@ impl Rule {
             Self::Year => format!("`{name}` is not a year of four digits"),
             Self::Number => format!("`{name}` is to be a phone number, and has no digit"),
             Self::NotAllowed => format!("`{name}` is none of the groups that `allow` lists"),
-            Self::FileName => format!("`{name}` cannot be the name of a file"),
-            Self::Picture(fault) => format!("`{name}`: {fault}"),
+            Self::FileName(fault) => format!("`{name}` {fault}"),
+            Self::Picture(fault) => format!("`{name}` {fault}"),
             Self::OneOf(values) => {
                 let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
                 format!("`{name}` is none of {} and blank", values.join(", "))

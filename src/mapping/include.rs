@@ -179,7 +179,7 @@ impl<'t> Document<'t> {
             if let Some(finding) = other_version(own, &entries) {
                 self.findings.push(finding);
             }
-            merge(own, entries, &keys::ROOT, &mut self.findings);
+            merge(own, entries, &keys::ROOT, "", &mut self.findings);
             self.files.is_whole = true;
         }
     }
@@ -320,7 +320,8 @@ fn other_version(own: &[(Node, Node)], base: &[(Node, Node)]) -> Option<Finding>
 }
 
 /// The mapping's own key goes before the base's; groups are merged key by key.
-fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape, findings: &mut Vec<Finding>) {
+/// `path` is what people call the group: `contacts.`, and blank for the file itself.
+fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape, path: &str, findings: &mut Vec<Finding>) {
     for (key, value) in base {
         // An unknown key is one in each file.
         let known = key.text().and_then(|name| shape.key(name));
@@ -328,12 +329,14 @@ fn merge(own: &mut Vec<(Node, Node)>, base: Vec<(Node, Node)>, shape: &Shape, fi
         match same {
             None => own.push((key, value)),
             Some((_, own)) => {
-                let Some(Kind::Group(inner)) = known.map(|key| key.kind) else { continue };
+                let Some((Kind::Group(inner), name)) = known.map(|key| (key.kind, key.name)) else { continue };
                 match (&mut own.content, value.content) {
-                    (Content::Mapping(own), Content::Mapping(base)) => merge(own, base, inner, findings),
+                    (Content::Mapping(own), Content::Mapping(base)) => {
+                        merge(own, base, inner, &format!("{path}{name}."), findings);
+                    }
                     (_, Content::Mapping(_) | Content::Null) => {}
                     (_, Content::Scalar { .. } | Content::Sequence(_)) => {
-                        let message = format!("`{}` must be a group of keys in the base, too", inner.path);
+                        let message = format!("`{path}{name}` must be a group of keys in the base, too");
                         findings.push(
                             Finding::error(Code::NotAGroup, &value.span, message)
                                 .hint("write its keys below it, indented, each as `key: value`"),

@@ -80,7 +80,8 @@ fn from_tree(node: &Node, masks: &mut Vec<Range<usize>>, columns: &mut Vec<Range
 fn of_notifications(root: &Node, text: &str, masks: &mut Vec<Range<usize>>) {
     let Content::Mapping(entries) = &root.content else { return };
     for (key, value) in entries {
-        if !key.text().is_some_and(|key| ["source", "target", "state", "users"].contains(&key)) {
+        const OTHERS: [&str; 7] = ["source", "target", "state", "users", "contacts", "images", "groups"];
+        if !key.text().is_some_and(|key| OTHERS.contains(&key)) {
             links(text, value.span.clone(), masks);
             addresses(value, text, masks);
         }
@@ -351,8 +352,11 @@ mod tests {
         ] {
             assert_eq!(masked(text, true), expected);
         }
-        let target = "target: { url: https://x.example/path }";
-        assert_eq!(masked(target, true), target);
+        for text in
+            ["target: { url: https://x.example/path }", "images: { path: https://x.example/path, folder: photos }"]
+        {
+            assert_eq!(masked(text, true), text);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod connection;
 mod csv;
 mod error;
 mod failure;
+pub mod folder;
 mod format;
 mod guard;
 mod issuer;

@@ -5,20 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::album::{Album, Wanted as Pictured};
 use super::freshness::{self, Times};
 use super::{Feeds, Progress};
 use crate::error::Hint;
-use crate::infiniti::builder::{Builder, MissingColumn};
+use crate::infiniti::builder::{Builder, MissingColumn, Pictures};
+use crate::infiniti::contract::Kind;
 use crate::infiniti::patron::Patrons;
 use crate::mapping::{Extract, Feed, Mapping};
 use crate::source::row::{Message, RowSink, RowStream, channel};
-use crate::source::{self, Source, SourceError};
+use crate::source::{self, Source, SourceError, folder};
 
 /// What a mapping's extracts gave.
 #[derive(Debug)]
 pub struct Extraction {
     /// The patrons and rejections of each feed that was wanted, in the order in which they are sent.
     pub feeds: Vec<Patrons>,
+    /// Where the pictures are, if any were read.
+    pub album: Option<Arc<Album>>,
     /// What the mapping's freshness queries gave, if that was wanted.
     pub times: Times,
     /// How long it took, login included.
@@ -134,9 +138,12 @@ pub async fn extract(
     let started = Instant::now();
     let mut session = connect(mapping).await?;
     let (mut sink, stream) = channel();
+    let images =
+        mapping.feeds().filter(|feed| wanted.feeds.contains(feed.contract)).find_map(|feed| feed.images.as_ref());
+    let album = images.map(|images| Arc::new(Album::new(images)));
     let worker = std::thread::spawn({
-        let (mapping, progress) = (Arc::clone(mapping), Arc::clone(progress));
-        move || make_patrons(&mapping, wanted, &stream, &progress)
+        let (mapping, progress, album) = (Arc::clone(mapping), Arc::clone(progress), album.clone());
+        move || make_patrons(&mapping, wanted, &stream, &progress, || album.as_ref().map(Album::looker))
     });
     let failure = run_queries(session.as_mut(), mapping, wanted.feeds, &mut sink, || true).await.err();
     drop(sink);
@@ -149,8 +156,36 @@ pub async fn extract(
     match failure {
         // Why the worker stopped comes first: the reading side may have failed only because of it.
         Some(failure) => Err(feeds.err().unwrap_or(failure)),
-        None => Ok(Extraction { feeds: feeds?, times: times?, elapsed: started.elapsed() }),
+        None => Ok(Extraction { feeds: feeds?, album, times: times?, elapsed: started.elapsed() }),
     }
+}
+
+/// Reads the pictures of a feed again, and keeps those that are wanted, as they are sent.
+///
+/// # Errors
+/// As those of [`extract`].
+pub(super) async fn collect(
+    mapping: &Arc<Mapping>,
+    feed: Feeds,
+    album: &Arc<Album>,
+    pictures: Arc<Pictured>,
+) -> Result<(), ExtractError> {
+    let mut session = connect(mapping).await?;
+    let (mut sink, stream) = channel();
+    let worker = std::thread::spawn({
+        let (mapping, album) = (Arc::clone(mapping), Arc::clone(album));
+        let wanted = Wanted { feeds: feed, ..Wanted::default() };
+        let progress = Progress::default();
+        move || {
+            make_patrons(&mapping, wanted, &stream, &progress, || Some(album.collector(Arc::clone(&pictures))))
+                .map(drop)
+        }
+    });
+    let failure = run_queries(session.as_mut(), mapping, feed, &mut sink, || true).await;
+    drop(sink);
+    let made = worker.join().map_err(|_| ExtractError::Crashed)?;
+    session.close().await;
+    made.and(failure)
 }
 
 /// Runs the queries one after the other, as long as they go well and `goes_on` says so after each.
@@ -163,7 +198,13 @@ pub(super) async fn run_queries(
 ) -> Result<(), ExtractError> {
     for (feed, extract) in extracts(mapping, feeds) {
         tracing::debug!(feed = feed.contract.feed, extract = extract.name, "reading");
-        if let Err(source) = session.extract(&extract.query, sink).await {
+        sink.take_binary(feed.contract.headers.iter().any(|rule| rule.kind == Kind::Picture));
+        let listed = feed.images.as_ref().filter(|images| images.is_listed).and_then(|images| images.folder.as_deref());
+        let result = match listed {
+            Some(folder) => folder::list(folder, sink),
+            None => session.extract(&extract.query, sink).await,
+        };
+        if let Err(source) = result {
             return Err(ExtractError::Query { extract: extract.name.clone(), source });
         }
         if !goes_on() {
@@ -205,9 +246,13 @@ fn make_patrons(
     wanted: Wanted,
     stream: &RowStream,
     progress: &Progress,
+    looker: impl Fn() -> Option<Box<dyn Pictures>>,
 ) -> Result<Vec<Patrons>, ExtractError> {
     let builder = |feed: &Feed| {
-        let builder = Builder::new(feed);
+        let mut builder = Builder::new(feed);
+        if let Some(looker) = looker().filter(|_| feed.images.is_some()) {
+            builder = builder.with_pictures(looker);
+        }
         if wanted.digests { builder.with_digests() } else { builder }
     };
     let mut feeds = mapping.feeds().filter(|feed| wanted.feeds.contains(feed.contract));

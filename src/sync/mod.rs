@@ -1,6 +1,7 @@
 //! A run: read everything, check everything, and only then send. And what is read without sending: the columns, one patron's
 //! row, the age of the data.
 
+mod album;
 mod columns;
 mod decide;
 pub mod expect;
@@ -8,8 +9,10 @@ mod extract;
 mod find;
 mod freshness;
 pub mod plan;
+mod prepare;
 mod run;
 
+pub use album::Album;
 pub use columns::{ColumnView, ExtractColumns, columns};
 pub use decide::Request;
 pub(crate) use extract::missing_columns;

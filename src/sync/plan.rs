@@ -50,7 +50,9 @@ impl Plans {
             [plan] => plan.id,
             plans => {
                 let mut hash = Sha256::new();
-                plans.iter().for_each(|plan| hash.update(plan.id.0));
+                for plan in plans {
+                    hash.update(plan.id.0);
+                }
                 PlanId::of(hash)
             }
         };

@@ -1,5 +1,6 @@
 //! Carries a plan out, batch by batch, and writes into the state what Infiniti said.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,9 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::expect;
+use super::album::Album;
 use super::plan::comparison::take_prints;
 use super::plan::{BatchKind, Content, Leaver, Plan, Plans, Reason, Renames, Scope, Stage};
+use super::prepare::{Prepared, prepare};
+use super::{ExtractError, expect};
 use super::{Interrupt, Progress};
 use crate::error::ExitCode;
 use crate::infiniti::client::{Payload, Receipt, Route, Target, TargetError};
@@ -29,6 +32,8 @@ pub struct Reports {
     pub feeds: Vec<Report>,
     /// What ended the push early.
     pub error: Option<TargetError>,
+    /// Why pictures could not be read once more; it ends a push, too.
+    pub source_error: Option<ExtractError>,
     /// What could not be written into the state; it ends a push, too.
     pub state_error: Option<StateError>,
     /// Whether a signal ended the push.
@@ -45,6 +50,8 @@ impl Reports {
             ExitCode::Interrupted
         } else if self.state_error.is_some() {
             ExitCode::State
+        } else if self.source_error.is_some() {
+            ExitCode::Source
         } else if self.error.is_some() || sum(|report| report.unknown) > 0 {
             ExitCode::Target
         } else if self.feeds.iter().all(|report| report.failed.is_empty() && report.unsent.is_empty()) {
@@ -55,7 +62,7 @@ impl Reports {
     }
 
     fn ends(&self) -> bool {
-        self.error.is_some() || self.state_error.is_some() || self.is_interrupted
+        self.error.is_some() || self.source_error.is_some() || self.state_error.is_some() || self.is_interrupted
     }
 }
 
@@ -107,7 +114,9 @@ pub struct Failure {
 #[derive(Debug)]
 pub struct Run<'r> {
     /// What is pushed.
-    pub mapping: &'r Mapping,
+    pub mapping: &'r Arc<Mapping>,
+    /// Where its pictures are.
+    pub album: Option<&'r Arc<Album>>,
     /// What is to be done.
     pub plans: &'r Plans,
     /// Where it goes.
@@ -147,6 +156,7 @@ pub async fn push(mut run: Run<'_>) -> Reports {
     let mut reports = Reports {
         feeds: run.plans.feeds.iter().map(none).collect(),
         error: None,
+        source_error: None,
         state_error: None,
         is_interrupted: false,
         elapsed: Duration::ZERO,
@@ -205,13 +215,15 @@ impl<'r> Run<'r> {
             if let Some(state) = self.state.as_mut().filter(|_| is_told) {
                 state.depart(departures(plan, &content)).await?;
             }
-            let delivery = deliver(self.mapping, (self.target, self.progress), plan, &content, &mut halvings).await;
+            let delivery =
+                deliver(self.mapping, self.album, (self.target, self.progress), plan, &content, &mut halvings).await;
             count(plan, batch.kind, &content, &delivery, &mut reports.feeds[number]);
             if let Some(state) = &mut self.state {
                 state.arrive(arrivals(plan, &content, &delivery.outcomes, state.key())).await?;
             }
-            if delivery.error.is_some() {
-                reports.error = delivery.error;
+            reports.error = delivery.error;
+            reports.source_error = delivery.source_error;
+            if reports.ends() {
                 break;
             }
         }
@@ -252,7 +264,8 @@ impl<'r> Run<'r> {
 
 /// Sends a batch, in halves if it is refused as a whole.
 async fn deliver(
-    mapping: &Mapping,
+    mapping: &Arc<Mapping>,
+    album: Option<&Arc<Album>>,
     (target, progress): (&Target, &Arc<Progress>),
     plan: &Plan,
     content: &Content,
@@ -263,10 +276,25 @@ async fn deliver(
     let feed = mapping.feeds().find(|feed| *feed.contract == *plan.contract());
     let path = feed.map_or("", |feed| &feed.path);
     let route = Route { contract: plan.contract(), path };
-    let mut left = vec![0..count];
+    let whole = 0..count;
+    let mut left = vec![whole];
     while let Some(patrons) = left.pop() {
         let part = if patrons.len() == count { content.clone() } else { content.part(patrons.clone()) };
-        let payload = part.payload();
+        let prepared = match prepare(mapping, album, &part).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                delivery.source_error = Some(error);
+                break;
+            }
+        };
+        for (number, why) in &prepared.unsent {
+            delivery.unsent.push((patrons.start + number, why.clone()));
+        }
+        let is_left_empty = !prepared.unsent.is_empty() && prepared.payload.rows() == 0;
+        if is_left_empty {
+            continue;
+        }
+        let payload = Arc::clone(&prepared.payload);
         let length = payload.length();
         let counted = Arc::new(Counted { payload, progress: Arc::clone(progress) });
         let result = target.push(route, counted).await;
@@ -275,14 +303,16 @@ async fn deliver(
             delivery.bytes += length;
         }
         match result {
-            Ok(receipt) => delivery.accept(&receipt, &part, &patrons),
+            Ok(receipt) => delivery.accept(&receipt, &prepared, &patrons),
             Err(error) if error.is_unknown() => {
-                delivery.outcomes[patrons].fill(RowOutcome::Unknown);
+                delivery.all(&prepared, &patrons, RowOutcome::Unknown);
                 delivery.error = Some(error);
                 break;
             }
             Err(error) if error.is_for_the_whole() && patrons.len() > 1 && *halvings >= 2 => {
                 *halvings -= 2;
+                // They are found again in the halves.
+                delivery.unsent.retain(|(number, _)| !patrons.contains(number));
                 tracing::warn!(
                     rows = part.rows(),
                     reason = %error,
@@ -318,13 +348,16 @@ fn count(plan: &Plan, kind: BatchKind, content: &Content, delivery: &Delivery, r
         report.deactivated += accepted;
     }
     report.unknown += unknown;
-    report.not_sent -= accepted + unknown + failed;
+    report.not_sent -= accepted + unknown + failed + delivery.unsent.len() as u64;
+    for (number, message) in &delivery.unsent {
+        report.unsent.push(failure(plan, content, *number, message.clone()));
+    }
     for (number, message) in &delivery.failed {
         report.failed.push(failure(plan, content, *number, message.clone()));
     }
-    if let (BatchKind::Create, Content::Patrons(csv)) = (kind, content) {
+    if kind == BatchKind::Create {
         let is_not = |(_, outcome): &(usize, &RowOutcome)| **outcome != RowOutcome::Accepted;
-        let numbers = (0..).zip(&delivery.outcomes).filter(is_not).map(|(number, _)| csv.patron(number));
+        let numbers = (0..).zip(&delivery.outcomes).filter(is_not).filter_map(|(number, _)| content.patron(number));
         report.unaccepted.extend(numbers);
     }
     tracing::info!(
@@ -348,7 +381,10 @@ struct Delivery {
     updated: u64,
     requests: u64,
     bytes: u64,
+    /// By the number of the patron, why the picture is not sent.
+    unsent: Vec<(usize, String)>,
     error: Option<TargetError>,
+    source_error: Option<ExtractError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -361,16 +397,24 @@ pub(super) enum RowOutcome {
 
 impl Delivery {
     /// Of a patron with several rows all must be accepted.
-    fn accept(&mut self, receipt: &Receipt, part: &Content, patrons: &Range<usize>) {
-        self.outcomes[patrons.clone()].fill(RowOutcome::Accepted);
+    fn accept(&mut self, receipt: &Receipt, sent: &Prepared, patrons: &Range<usize>) {
+        self.all(sent, patrons, RowOutcome::Accepted);
         for row in receipt.unknown() {
-            self.outcomes[patrons.start + part.number_of(*row)] = RowOutcome::Unknown;
+            self.outcomes[patrons.start + sent.number_of(*row)] = RowOutcome::Unknown;
         }
         for failed in receipt.failed() {
-            self.fail(patrons.start + part.number_of(failed.row), failed.message.as_str());
+            self.fail(patrons.start + sent.number_of(failed.row), failed.message.as_str());
         }
         self.created += receipt.created() as u64;
         self.updated += receipt.updated() as u64;
+    }
+
+    /// Gives all patrons who were sent one outcome.
+    fn all(&mut self, sent: &Prepared, patrons: &Range<usize>, outcome: RowOutcome) {
+        self.outcomes[patrons.clone()].fill(outcome);
+        for (number, _) in &sent.unsent {
+            self.outcomes[patrons.start + number] = RowOutcome::NotSent;
+        }
     }
 
     fn fail(&mut self, number: usize, words: &str) {
@@ -386,34 +430,32 @@ impl Delivery {
     }
 }
 
-fn failure(plan: &Plan, content: &Content, row: usize, message: String) -> Failure {
+fn failure(plan: &Plan, content: &Content, number: usize, message: String) -> Failure {
+    let place = content.patron(number).map(|patron| plan.patrons.place(patron));
+    Failure { username: who(plan, content, number).0.into_owned(), place, message }
+}
+
+/// The key of a patron of a batch, and whether it is staff.
+fn who<'p>(plan: &'p Plan, content: &'p Content, number: usize) -> (Cow<'p, str>, bool) {
     match content {
-        Content::Patrons(csv) => {
-            let patron = csv.patron(row);
-            Failure { username: plan.patrons.username(patron), place: Some(plan.patrons.place(patron)), message }
+        Content::Leavers(csv) => {
+            let (username, is_staff) = csv.leaver(number);
+            (username.into(), is_staff)
         }
-        Content::Leavers(csv) => Failure { username: csv.leaver(row).0.to_owned(), place: None, message },
+        Content::Patrons(_) | Content::Pictures(_) => {
+            let patron = content.patron(number).unwrap_or_default();
+            (plan.patrons.key(patron), plan.patrons.is_staff(patron))
+        }
     }
 }
 
 /// Adds each patron of a batch as one of unknown outcome.
 pub(super) fn departures<'p>(plan: &'p Plan, content: &'p Content) -> impl FnMut(&mut Page) -> bool + Send + 'p {
-    let mut rows = 0..content.patrons();
+    let mut numbers = 0..content.patrons();
     move |page| {
-        let Some(row) = rows.next() else { return false };
-        let mut unknown = |username: &str, is_staff| {
-            page.add(&Patch { outcome: Some(Outcome::Unknown), ..Patch::of(username, is_staff) });
-        };
-        match content {
-            Content::Patrons(csv) => {
-                let patron = csv.patron(row);
-                unknown(&plan.patrons.key(patron), plan.patrons.is_staff(patron));
-            }
-            Content::Leavers(csv) => {
-                let (username, is_staff) = csv.leaver(row);
-                unknown(username, is_staff);
-            }
-        }
+        let Some(number) = numbers.next() else { return false };
+        let (username, is_staff) = who(plan, content, number);
+        page.add(&Patch { outcome: Some(Outcome::Unknown), ..Patch::of(&username, is_staff) });
         true
     }
 }
@@ -435,28 +477,19 @@ pub(super) fn arrivals<'p>(
             RowOutcome::Failed => Outcome::Failed,
             RowOutcome::Unknown | RowOutcome::NotSent => Outcome::Unknown,
         };
-        match content {
-            Content::Patrons(csv) => {
-                let patron = csv.patron(row);
-                let username = plan.patrons.key(patron);
-                let mut patch = Patch { outcome: Some(outcome), ..Patch::of(&username, plan.patrons.is_staff(patron)) };
-                if outcome == Outcome::Accepted {
-                    take_prints(&mut prints, &key, &plan.patrons, patron);
-                    let fingerprint = key.fingerprint(plan.patrons.digest(patron));
-                    patch.standing = StandingPatch::Active(Active::new(at, fingerprint, &prints));
-                    patch.missing = Some(None);
-                }
-                page.add(&patch);
-            }
-            Content::Leavers(csv) => {
-                let (username, is_staff) = csv.leaver(row);
-                let mut patch = Patch { outcome: Some(outcome), ..Patch::of(username, is_staff) };
-                if outcome == Outcome::Accepted {
-                    patch.standing = StandingPatch::Deactivated { at };
-                }
-                page.add(&patch);
+        let (username, is_staff) = who(plan, content, row);
+        let mut patch = Patch { outcome: Some(outcome), ..Patch::of(&username, is_staff) };
+        if outcome == Outcome::Accepted {
+            if let Some(patron) = content.patron(row) {
+                take_prints(&mut prints, &key, &plan.patrons, patron);
+                let fingerprint = key.fingerprint(plan.patrons.digest(patron));
+                patch.standing = StandingPatch::Active(Active::new(at, fingerprint, &prints));
+                patch.missing = Some(None);
+            } else {
+                patch.standing = StandingPatch::Deactivated { at };
             }
         }
+        page.add(&patch);
         true
     })
 }

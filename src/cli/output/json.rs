@@ -133,12 +133,11 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     let mut others = Vec::new();
     for (number, plan) in plans.feeds.iter().enumerate() {
         let mut of_feed = feed_fields(plan, reports.map(|reports| &reports.feeds[number]));
-        match plan.contract().account {
-            None => fields.extend(of_feed),
-            Some(_) => {
-                of_feed.insert("feed".into(), plan.contract().feed.into());
-                others.push(Value::Object(of_feed));
-            }
+        if plan.contract().account.is_none() {
+            fields.extend(of_feed);
+        } else {
+            of_feed.insert("feed".into(), plan.contract().feed.into());
+            others.push(Value::Object(of_feed));
         }
     }
     if !others.is_empty() {
@@ -161,6 +160,9 @@ fn planned_fields(planned: &Planned, dry_run: bool) -> Map<String, Value> {
     fields.insert("interrupted".into(), reports.is_interrupted.into());
     if let Some(error) = &reports.error {
         fields.insert("error".into(), error_object(error, error.hint().as_ref()));
+    }
+    if let Some(error) = &reports.source_error {
+        fields.insert("source_error".into(), error_object(error, error.hint().as_ref()));
     }
     if let Some(error) = &reports.state_error {
         fields.insert("state_error".into(), error_object(error, error.hint().as_ref()));

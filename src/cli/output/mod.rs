@@ -33,7 +33,8 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, ExitCode, causes};
-use crate::mapping::{Mapping, MappingError, Problem, Severity};
+use crate::infiniti::sandbox::Sandbox;
+use crate::mapping::{Feed, Mapping, MappingError, Problem, Severity};
 use crate::ops::version;
 use crate::ops::words::number;
 use crate::sync::Progress;
@@ -126,14 +127,12 @@ impl Output {
                     for warning in new(&mapping.warnings) {
                         writeln!(self.notes(), "{warning}\n").map_err(write_failed)?;
                     }
-                    let rules: usize = mapping.users.extracts.iter().map(|extract| extract.rules.len()).sum();
                     writeln!(
                         self.data(),
-                        "{}: ok: mapping `{}`, {}, {}{}",
+                        "{}: ok: mapping `{}`, {}{}",
                         path.display(),
                         mapping.name,
-                        counted(mapping.users.extracts.len() as u64, "extract"),
-                        counted(rules as u64, "rule"),
+                        feeds(mapping),
                         and_warnings(mapping.warnings.len() as u64),
                     )
                     .map_err(write_failed)?;
@@ -165,9 +164,16 @@ impl Output {
 
     /// Where the sandbox listens.
     pub(super) fn sandbox_started(&mut self, url: &str, username: &str) -> Result<(), Error> {
+        let feeds: Vec<String> = Sandbox::paths()
+            .map(|(feed, path)| {
+                let note = if path.starts_with("/sandbox/") { "  (the sandbox's own path)" } else { "" };
+                format!("  {feed:<8}  {url}{path}{note}\n")
+            })
+            .collect();
+        let feeds = feeds.concat();
         writeln!(
             self.data(),
-            "sandbox listens on {url}\n  page      {url}/\n  import    {url}/api/import/users\n  username  {username}\nCtrl-C ends it"
+            "sandbox listens on {url}\n  page      {url}/\n{feeds}  username  {username}\nCtrl-C ends it"
         )
         .map_err(write_failed)
     }
@@ -257,6 +263,22 @@ pub(super) fn write_failed(error: io::Error) -> Error {
 /// `1 row`, `2 rows`, `12,345 rows`.
 fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(count), plural(count))
+}
+
+/// What a mapping's feeds are made of. Where there are accounts alone they need no name.
+fn feeds(mapping: &Mapping) -> String {
+    let counts = |feed: &Feed| {
+        if feed.images.as_ref().is_some_and(|images| images.is_listed) {
+            return "a folder".to_owned();
+        }
+        let rules: usize = feed.extracts.iter().map(|extract| extract.rules.len()).sum();
+        format!("{}, {}", counted(feed.extracts.len() as u64, "extract"), counted(rules as u64, "rule"))
+    };
+    if mapping.others.is_empty() {
+        return counts(&mapping.users);
+    }
+    let feeds: Vec<String> = mapping.feeds().map(|feed| format!("{} ({})", feed.contract.feed, counts(feed))).collect();
+    feeds.join(", ")
 }
 
 /// `, 2 warnings`, or nothing.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::plan::{stop_text, write_plan};
 use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, seconds, write_failed};
 use crate::cli::push::{Done, Earlier, Ended, Planned, Pushed};
-use crate::error::{Error, ExitCode, causes};
+use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::Rows;
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
 use crate::mapping::{Hold, MappingError, Severity};
@@ -63,6 +63,9 @@ impl Output {
         if let Some(error) = &report.error {
             self.failed_batch(error)?;
         }
+        if let Some(error) = &report.source_error {
+            self.failed(error, error.hint())?;
+        }
         let mut notes = self.notes();
         if let Some(error) = &report.state_error {
             writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
@@ -78,6 +81,18 @@ impl Output {
             writeln!(notes, "{ERROR}error{ERROR:#}: interrupted; what was not sent is sent next time")?;
         }
         Ok(())
+    }
+
+    fn failed(&mut self, error: &dyn std::error::Error, hint: Option<Hint>) -> io::Result<()> {
+        let mut notes = self.notes();
+        writeln!(notes, "{ERROR}error{ERROR:#}: {error}")?;
+        for cause in causes(error) {
+            writeln!(notes, "  caused by: {cause}")?;
+        }
+        match hint {
+            Some(hint) => writeln!(notes, "{HINT}hint{HINT:#}: {hint}"),
+            None => Ok(()),
+        }
     }
 
     fn failed_batch(&mut self, error: &crate::infiniti::TargetError) -> io::Result<()> {
@@ -189,6 +204,7 @@ pub(in crate::cli) fn outcome(pushed: &Pushed) -> String {
             format!("would send {}", counted(rows, "row"))
         }
         Some(Reports { error: Some(error), .. }) => error.to_string(),
+        Some(Reports { source_error: Some(error), .. }) => error.to_string(),
         Some(Reports { state_error: Some(error), .. }) => error.to_string(),
         Some(reports) => counts(planned, reports),
     }
@@ -339,6 +355,13 @@ fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Resul
         }
         write_more(out, report.failed.len(), LISTED)?;
     }
+    if !report.unsent.is_empty() {
+        writeln!(out, "  {ERROR}left out{ERROR:#}  {}", counted(report.unsent.len() as u64, unit))?;
+        for Failure { username, message, .. } in report.unsent.iter().take(LISTED) {
+            writeln!(out, "    `{username}`: {message}")?;
+        }
+        write_more(out, report.unsent.len(), LISTED)?;
+    }
     if report.unknown > 0 {
         writeln!(
             out,
@@ -409,9 +432,9 @@ fn warning_text(patrons: &Patrons, warning: &Warning) -> String {
             patrons.contract.rule(header).name
         ),
     };
-    let named: Vec<&str> = warning.usernames.iter().map(String::as_str).take(LISTED).collect();
-    let mut names = named.join(", ");
-    if count > named.len() as u64 {
+    let first: Vec<&str> = warning.usernames.iter().map(String::as_str).take(LISTED).collect();
+    let mut names = first.join(", ");
+    if count > first.len() as u64 {
         names.push_str(", …");
     }
     format!("{what} ({names})")

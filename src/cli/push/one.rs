@@ -99,6 +99,7 @@ impl Pushed {
             Ok(Done::Held(_) | Done::Already(_)) => return None,
             Ok(Done::Planned(planned)) => match planned.reports.as_ref()? {
                 Reports { state_error: Some(error), .. } => error,
+                Reports { source_error: Some(error), .. } => error,
                 reports => reports.error.as_ref()?,
             },
         };
@@ -331,7 +332,7 @@ impl Job<'_> {
         // The others hang on the accounts, be they sent or not.
         let feeds = self.task.feeds.and(Feeds::USERS);
         let wanted = Wanted { digests: true, times: true, feeds, ..Wanted::default() };
-        let Extraction { feeds, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
+        let Extraction { feeds, album, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let planning = Instant::now();
         let (asked, now) = (self.task.asked, self.started_at);
         let request = sync::Request { mapping, times: &times, asked, feeds: self.task.feeds, now };
@@ -370,6 +371,7 @@ impl Job<'_> {
             if may_send {
                 let run = sync::Run {
                     mapping,
+                    album: album.as_ref(),
                     plans: &plans,
                     target: self.target,
                     state,

@@ -262,3 +262,32 @@ fn reasons_are_tidied() {
     assert_eq!(reason(" . "), None);
     assert_eq!(format!("{:?}", Words::new("CANARY").unwrap()), "Words(6 bytes)");
 }
+
+/// The vendor documents no answer of contacts, pictures and groups: what is sure is taken, and nothing else.
+#[test]
+fn answers_that_nobody_documents_are_taken_at_their_word() {
+    let loose = |body: &str| {
+        let answer =
+            Answer { status: 200, location: None, retry_after: None, content_type: None, body: body.as_bytes() };
+        judge(&answer, Sent { rows: 3, patrons: 2, answers: Answers::Loose })
+    };
+    let accepted = |created, updated| Verdict::Rows(Outcomes { created, updated, ..Outcomes::default() });
+    assert_eq!(loose(r#"{"success": true}"#), accepted(0, 0));
+    assert_eq!(loose(r#"{"success": true, "summary": "Imported."}"#), accepted(0, 0));
+    assert_eq!(loose(r#"{"success": true, "summary": "3 contacts processed. 2 contacts created."}"#), accepted(2, 0));
+    assert_eq!(loose(r#"{"success": true, "summary": "2 users processed. 2 users updated."}"#), accepted(0, 2));
+    for (body, doubt) in [
+        (r#"{"success": true, "summary": "1 user processed."}"#, Doubt::Miscount { sent: 3, processed: 1 }),
+        (r#"{"success": false, "summary": "3 contacts processed. 1 contact failed."}"#, Doubt::NoDetails),
+        (r#"{"success": true, "summary": "3 contacts processed. 1 contact failed."}"#, Doubt::Contradiction),
+        (r#"{"success": false, "details": {"4": "No such user."}}"#, Doubt::RowNumbers),
+    ] {
+        assert!(matches!(loose(body), Verdict::Unknown { doubt: found, .. } if found == doubt), "{body}");
+    }
+    let Verdict::Rows(outcomes) =
+        loose(r#"{"success": false, "details": {"1": "Contact Created", "2": "No such user."}}"#)
+    else {
+        panic!("details name rows");
+    };
+    assert_eq!((outcomes.failed.len(), outcomes.failed[0].row, outcomes.unknown), (1, 1, vec![2]));
+}

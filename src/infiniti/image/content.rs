@@ -275,8 +275,8 @@ fn jpeg(bytes: &[u8]) -> Result<Size, Fault> {
                     (_, [] | [_]) => return Err(Fault::Damaged(Kind::Jpg)),
                     // The start of a frame, of whatever coding.
                     (0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, [_, _, _, y1, y2, x1, x2, ..]) => {
-                        let side = |high: &u8, low: &u8| u32::from(u16::from_be_bytes([*high, *low]));
-                        size = Some(Size { width: side(x1, x2), height: side(y1, y2) });
+                        let number = |high: &u8, low: &u8| u32::from(u16::from_be_bytes([*high, *low]));
+                        size = Some(Size { width: number(x1, x2), height: number(y1, y2) });
                     }
                     (0xDA, _) => has_scan = true,
                     _ => {}
@@ -303,9 +303,9 @@ fn png(bytes: &[u8]) -> Result<Size, Fault> {
         rest = after.get(4..).ok_or(cut)?;
         match name {
             b"IHDR" => {
-                let [a, b, c, d, e, f, g, h, ..] = *content else { return Err(damaged) };
-                let (width, height) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
-                size = Some(Size { width, height });
+                let (width, rest) = content.split_first_chunk().ok_or(damaged)?;
+                let height = rest.first_chunk().ok_or(damaged)?;
+                size = Some(Size { width: u32::from_be_bytes(*width), height: u32::from_be_bytes(*height) });
             }
             b"IDAT" => has_data = true,
             b"IEND" => return if has_data { size.ok_or(damaged) } else { Err(damaged) },
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn a_description_stays_what_it_was() {
         let description = look(FRAME).unwrap();
-        assert_eq!(description.to_string(), "jpg 36 DIGEST");
+        assert_eq!(description.to_string(), "jpg 31 81f26c11823b8bf32e896b3169582223");
         assert_eq!(measure(FRAME).unwrap(), (Kind::Jpg, Size { width: 3, height: 2 }));
     }
 
@@ -490,7 +490,8 @@ mod tests {
             (b"<?xml version=\"1.0\"?><svg/>", Other::Svg),
             (b"\\\\server\\photos\\12345.jpg", Other::Text),
             (b"BMW 320, parked", Other::Text),
-            ("\u{e9}".repeat(1000)[..1999].as_bytes(), Other::Text),
+            (&"\u{e9}".repeat(1000).as_bytes()[..1999], Other::Text),
+            ([b"x".as_slice(), "\u{e9}".repeat(1000).as_bytes()].concat().as_slice(), Other::Text),
         ] {
             assert_eq!(look(bytes), Err(Fault::Other(other)), "{other}");
         }

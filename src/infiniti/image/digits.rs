@@ -25,7 +25,7 @@ pub fn from_hex(text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
     if hexadecimal(prefixed.unwrap_or(text), out) {
         return Ok(());
     }
-    if prefixed.is_none_or(|rest| rest.is_empty()) && base64(text, out) {
+    if prefixed.is_none() && base64(text, out) {
         return Ok(());
     }
     out.clear();
@@ -35,8 +35,14 @@ pub fn from_hex(text: &str, out: &mut Vec<u8>) -> Result<(), Fault> {
 fn hexadecimal(text: &str, out: &mut Vec<u8>) -> bool {
     out.clear();
     out.reserve(text.len() / 2);
+    // Two at a time as far as they go, which is mostly to the end.
+    let (pairs, _) = text.as_bytes().as_chunks();
+    out.extend(pairs.iter().map_while(|[high, low]| {
+        let (high, low) = (VALUES[usize::from(*high)], VALUES[usize::from(*low)]);
+        (high | low < 16).then_some(high << 4 | low)
+    }));
     let mut high = None;
-    for byte in text.bytes() {
+    for byte in text.bytes().skip(2 * out.len()) {
         let digit = match VALUES[usize::from(byte)] {
             SPACE => continue,
             NONE => return false,

@@ -21,6 +21,9 @@ pub const FITTED_BYTES_MAX: usize = 160 * 1024;
 const DECODER_BYTES_MAX: u64 = 160_000_000;
 /// A longer colour profile is left away.
 const PROFILE_BYTES_MAX: usize = 16 * 1024;
+/// A larger picture is first averaged down to this, which nobody sees afterwards: a camera's original would take the good
+/// filter ten times as long.
+const ROUGH_SIDE: u32 = 4 * SIDE_MAX;
 /// How good a JPEG is, tried one after the other.
 const QUALITIES: [u8; 6] = [90, 80, 70, 50, 30, 10];
 
@@ -84,6 +87,9 @@ fn decode(mut decoder: impl ImageDecoder, mut limits: Limits) -> ImageResult<(Dy
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().ok().flatten();
     let mut picture = DynamicImage::from_decoder(decoder)?;
+    if picture.width().max(picture.height()) > ROUGH_SIDE {
+        picture = picture.thumbnail(ROUGH_SIDE, ROUGH_SIDE);
+    }
     if picture.width() > SIDE_MAX || picture.height() > SIDE_MAX {
         picture = picture.resize(SIDE_MAX, SIDE_MAX, imageops::FilterType::Lanczos3);
     }
@@ -221,7 +227,7 @@ mod tests {
             let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Uncompressed, FilterType::NoFilter);
             picture.write_with_encoder(encoder).unwrap();
             // Past the bound, with a chunk of text.
-            let text = [b"\x00\x03\x00\x00tEXt".as_slice(), &[b'x'; 0x30000], &[0; 4]].concat();
+            let text = [b"\x00\x03\x00\x00tEXt".as_slice(), &vec![b'x'; 0x30000], &[0; 4]].concat();
             png.splice(33..33, text);
             let fitted = fit(&png).unwrap();
             assert!((100_000..=FITTED_BYTES_MAX).contains(&fitted.len()), "{} bytes", fitted.len());
@@ -229,13 +235,13 @@ mod tests {
             let mut jpg = Vec::new();
             let encoder = JpegEncoder::new_with_quality(&mut jpg, 100);
             DynamicImage::ImageRgb8(picture.to_rgb8()).write_with_encoder(encoder).unwrap();
-            jpg.extend([0; FITTED_BYTES_MAX]);
+            jpg.extend(vec![0; FITTED_BYTES_MAX]);
             assert!(fit(&jpg).unwrap().len() <= FITTED_BYTES_MAX);
         }
         // As it was, to the pixel: nothing was resized.
         let mut png = Vec::new();
         rgba.write_with_encoder(PngEncoder::new(&mut png)).unwrap();
-        png.extend([0; FITTED_BYTES_MAX]);
+        png.extend(vec![0; FITTED_BYTES_MAX]);
         assert_eq!(open(&fit(&png).unwrap()).into_rgba8(), rgba.into_rgba8());
     }
 
@@ -266,7 +272,7 @@ mod tests {
         assert_eq!(fit(&sample::bomb(6_000, 6_000)), Err(size(6_000, 6_000)));
         assert_eq!(fit(&sample::bomb(600, 600)), Err(Fault::Damaged(Kind::Png)));
         // Each tenth byte of each another one: an answer, and no panic that gets out.
-        for bytes in [sample::jpg(210, 150), sample::png(210, 150)] {
+        for bytes in [sample::jpg(210, 30), sample::png(210, 30)] {
             for at in (0..bytes.len()).step_by(10) {
                 let mut bytes = bytes.clone();
                 bytes[at] ^= 0x55;

@@ -5,9 +5,12 @@ use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::infiniti::contract::FEEDS;
+
 /// One fault, and how many imports it strikes.
 ///
-/// Written as `NAME`, `NAMExTIMES` or `NAMExTIMES=ARGUMENT`; a status may end in `:SECONDS` for `Retry-After`:
+/// Written as `NAME`, `NAMExTIMES` or `NAMExTIMES=ARGUMENT`; a status may end in `:SECONDS` for `Retry-After`. `@FEED` before
+/// the argument aims it at one feed: `503x2:5@contacts`, `reject@groups=PATTERN`.
 ///
 /// | fault | what happens | imported? |
 /// |---|---|---|
@@ -20,12 +23,14 @@ use regex::{Regex, RegexBuilder};
 /// | `badjson` | an answer that is not JSON | yes |
 /// | `miscount` | one row fewer counted as processed than was sent | yes |
 /// | `nodetails` | a row said to have failed, but not which | yes |
-/// | `reject=PATTERN` | rows whose username matches the regular expression fail | the others |
+/// | `reject=PATTERN` | rows whose username (of images, `adminsystemid`) matches the regular expression fail | the others |
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub(super) kind: FaultKind,
     /// How many imports it still strikes; `None` is all.
     pub(super) times: Option<u32>,
+    /// The one feed that it strikes.
+    feed: Option<&'static str>,
     text: String,
 }
 
@@ -70,8 +75,11 @@ impl Fault {
         Ok(faults)
     }
 
-    /// Whether it strikes now; counts it if so.
-    pub(super) fn strikes(&mut self) -> bool {
+    /// Whether it strikes an import of this feed now; counts it if so.
+    pub(super) fn strikes(&mut self, feed: &str) -> bool {
+        if self.feed.is_some_and(|only| only != feed) {
+            return false;
+        }
         match &mut self.times {
             None => true,
             Some(0) => false,
@@ -95,6 +103,13 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, FaultError> {
         let error = |reason| FaultError { text: text.to_owned(), reason };
         let (head, argument) = text.split_once('=').map_or((text, None), |(head, argument)| (head, Some(argument)));
+        let (head, feed) = match head.rsplit_once('@') {
+            Some((head, name)) => {
+                let feed = FEEDS.iter().map(|contract| contract.feed).find(|feed| *feed == name);
+                (head, Some(feed.ok_or_else(|| error("after `@` stands `users`, `contacts`, `images` or `groups`"))?))
+            }
+            None => (head, None),
+        };
         let (head, seconds) = head.split_once(':').map_or((head, None), |(head, seconds)| (head, Some(seconds)));
         let (name, times) = match head.rsplit_once('x') {
             Some((name, times)) if times.bytes().all(|byte| byte.is_ascii_digit()) && !times.is_empty() => {
@@ -131,14 +146,14 @@ impl FromStr for Fault {
             }
             _ => {
                 return Err(error(
-                    "known are a status like `503`, `cut`, `cut-upload=BYTES`, `hang`, `html`, `redirect`, `badjson`, `miscount`, `nodetails` and `reject=PATTERN`, each also as `503x2`",
+                    "known are a status like `503`, `cut`, `cut-upload=BYTES`, `hang`, `html`, `redirect`, `badjson`, `miscount`, `nodetails` and `reject=PATTERN`, each also as `503x2` or `503@contacts`",
                 ));
             }
         };
         if seconds.is_some() && !matches!(kind, FaultKind::Status { .. }) {
             return Err(error("only a status has `:SECONDS`"));
         }
-        Ok(Self { kind, times, text: text.to_owned() })
+        Ok(Self { kind, times, feed, text: text.to_owned() })
     }
 }
 
@@ -150,11 +165,22 @@ mod tests {
     fn faults_strike_as_often_as_they_say() {
         let mut fault: Fault = "503x2:5".parse().unwrap();
         assert!(matches!(fault.kind, FaultKind::Status { status: 503, retry_after: Some(5) }));
-        assert_eq!([fault.strikes(), fault.strikes(), fault.strikes()], [true, true, false]);
+        assert_eq!([fault.strikes("users"), fault.strikes("images"), fault.strikes("users")], [true, true, false]);
         let mut fault: Fault = "hang".parse().unwrap();
-        assert!((0..100).all(|_| fault.strikes()));
+        assert!((0..100).all(|_| fault.strikes("users")));
         let fault: Fault = "cut-uploadx3=1000".parse().unwrap();
         assert!(matches!((fault.kind, fault.times), (FaultKind::CutUpload { bytes: 1000 }, Some(3))));
+    }
+
+    #[test]
+    fn a_fault_is_aimed_at_one_feed() {
+        for text in ["503x1:5@contacts", "cutx1@contacts", "reject@contacts=@school", "cut-uploadx1@contacts=10"] {
+            let mut fault: Fault = text.parse().unwrap();
+            assert!(!fault.strikes("users") && !fault.strikes("groups"), "{text}");
+            assert!(fault.strikes("contacts"), "{text}");
+        }
+        let fault: Fault = "reject=a@contacts".parse().unwrap();
+        assert_eq!(fault.feed, None, "what stands in a pattern is its own");
     }
 
     #[test]
@@ -176,6 +202,8 @@ mod tests {
             ("hang:5", "only a status"),
             ("503:x", "503:SECONDS"),
             ("hangx99999999999", "too many"),
+            ("hang@contact", "after `@`"),
+            ("cut-upload=10@users", "cut-upload=BYTES"),
             ("", "known are"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();

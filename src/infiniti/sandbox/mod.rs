@@ -1,16 +1,30 @@
 //! A loopback Infiniti that keeps to the contract, for rehearsals, the demo and the tests, with faults on demand.
 //!
-//! Basic auth; `POST /api/import/users` takes the first file part whatever its names; patrons are matched by username and
-//! checked by the contract; answers have the three shapes of the vendor's page. `GET /` is a page to look at, and
-//! `GET /patrons.json` the patrons. It never listens but on this machine.
+//! Basic auth; each feed is posted to the contract's path, and the first file part is taken whatever its names; patrons are
+//! matched by username and checked by the contract; answers have the three shapes of the vendor's page. `GET /` is a page to
+//! look at; `GET /patrons.json`, `/contacts.json`, `/images.json` and `/groups.json` are what it holds, `/images/ID` a
+//! picture. It never listens but on this machine.
+//!
+//! The vendor's paths for images and groups are not known. `/sandbox/images` and `/sandbox/groups/{mode}` (`add`, `replace`)
+//! are the sandbox's own, and say so by their name: they are nothing that a school's Infiniti would answer to.
 //!
 //! Chosen where the vendor does not say: bad credentials are answered with status 401; a blank cell clears a value; an
-//! upload that is no import (an unknown header) is refused with status 400.
+//! upload that is no import (an unknown header) is refused with status 400, one that is too large with 413; the answers to
+//! contacts, images and groups are like those to accounts. What is chosen for one feed stands in its file.
+//!
+//! A feed is a file with its `FEED`, and an entry in [`feed::FEEDS`] and in [`store::Store`].
 
+mod contacts;
 mod faults;
+mod feed;
+mod groups;
+mod images;
+mod import;
 mod page;
+mod patrons;
 mod socket;
 mod store;
+mod table;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -21,13 +35,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::secret::Secret;
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Multipart, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
 use base64::Engine as _;
-use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use regex::Regex;
 use tokio::net::TcpListener;
@@ -36,11 +47,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use faults::FaultKind;
 pub use faults::{Fault, FaultError};
+use feed::{FEEDS, Feed, Imported, Order, Refused, Upload};
+pub use groups::{DEFAULT_GROUPS, SYSTEM_GROUP};
 pub(crate) use page::is_for_loopback;
 use socket::{Connection, CuttableListener};
-use store::{Imported, Outcome, Store};
-
-use super::contract::USERS_PATH;
+use store::Store;
 
 /// How many requests are remembered.
 const REQUESTS_MAX: usize = 1000;
@@ -54,8 +65,10 @@ pub struct Options {
     pub username: String,
     /// Its password.
     pub password: Secret,
-    /// Where the patrons are kept; in memory only if there is none.
+    /// Where everything is kept, the pictures in a folder beside it; in memory only if there is none.
     pub file: Option<PathBuf>,
+    /// The library groups that exist, beside [`SYSTEM_GROUP`].
+    pub groups: Vec<String>,
     /// What goes wrong. The first one that still strikes does; `reject=` works beside the others.
     pub faults: Vec<Fault>,
 }
@@ -68,6 +81,7 @@ impl Options {
             username: username.into(),
             password: password.into(),
             file: None,
+            groups: DEFAULT_GROUPS.map(str::to_owned).into(),
             faults: Vec::new(),
         }
     }
@@ -87,15 +101,17 @@ pub struct Sandbox {
 pub struct RequestRecord {
     /// When it came.
     pub time: Timestamp,
+    /// The feed that it brought.
+    pub feed: &'static str,
     /// Its path.
     pub path: String,
     /// The status of the answer; `None` if there was no answer.
     pub status: Option<u16>,
     /// Rows of the upload.
     pub rows: usize,
-    /// Patrons created.
+    /// Rows that made something new.
     pub created: usize,
-    /// Patrons updated.
+    /// Rows of which something was known.
     pub updated: usize,
     /// Rows that failed.
     pub failed: usize,
@@ -113,7 +129,11 @@ impl Sandbox {
             let message = format!("the sandbox listens on loopback addresses only, not on `{}`", options.listen.ip());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let store = options.file.as_deref().map_or_else(|| Ok(Store::default()), Store::load)?;
+        let store = Store::new(&options.groups);
+        let store = match &options.file {
+            Some(file) => store.load(file)?,
+            None => store,
+        };
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -122,12 +142,21 @@ impl Sandbox {
             file: options.file,
             state: Mutex::new(Inner { store, faults: options.faults, requests: VecDeque::new() }),
         });
-        let router = Router::new()
-            .route("/", get(page::index))
-            .route("/patrons.json", get(page::patrons_json))
-            .route(USERS_PATH, post(import))
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&shared));
+        let mut router = Router::new().route("/", get(page::index)).route("/images/{id}", get(page::picture));
+        for feed in FEEDS {
+            router = router
+                .route(
+                    feed.path(),
+                    post(move |state, connection, request| import::import(feed, state, connection, request)),
+                )
+                .route(
+                    &format!("/{}.json", feed.records_name),
+                    get(async move |State(shared): State<Arc<Shared>>, headers: HeaderMap| {
+                        page::records_json(feed, &shared, &headers)
+                    }),
+                );
+        }
+        let router = router.layer(DefaultBodyLimit::disable()).with_state(Arc::clone(&shared));
         let stop = CancellationToken::new();
         let serve = axum::serve(
             CuttableListener { listener, stop: stop.clone() },
@@ -150,12 +179,37 @@ impl Sandbox {
 
     /// The patrons by username, each with the headers that are filled. A password is shown as `(set)`.
     pub fn patrons(&self) -> Vec<BTreeMap<String, String>> {
-        self.shared.lock().store.patrons()
+        self.records(&patrons::FEED)
+    }
+
+    /// The contacts by username, each with the headers that are filled, in the order in which they came.
+    pub fn contacts(&self) -> Vec<BTreeMap<String, String>> {
+        self.records(&contacts::FEED)
+    }
+
+    /// The pictures as `adminsystemid` and `image`, which describes one by its kind, its bytes and the first 32 hexadecimal
+    /// digits of its SHA-256: `jpg 23512 9f86d081884c7d659a2feaa0c55ad015`.
+    pub fn images(&self) -> Vec<BTreeMap<String, String>> {
+        self.records(&images::FEED)
+    }
+
+    /// Who is in which library group, as `username` and `group`, in that order.
+    pub fn groups(&self) -> Vec<BTreeMap<String, String>> {
+        self.records(&groups::FEED)
+    }
+
+    /// Each feed with the path that takes it.
+    pub fn paths() -> impl Iterator<Item = (&'static str, &'static str)> {
+        FEEDS.iter().map(|feed| (feed.contract.feed, feed.path()))
     }
 
     /// The last 1000 requests for an import, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.shared.lock().requests.iter().cloned().collect()
+    }
+
+    fn records(&self, feed: &Feed) -> Vec<BTreeMap<String, String>> {
+        (feed.records)(&self.shared.lock().store).map(|record| record.filled()).collect()
     }
 
     /// Stops listening and cuts every connection.
@@ -201,16 +255,16 @@ impl Shared {
     }
 
     /// The fault that strikes this import, and the pattern that rejects rows of it.
-    fn strike(&self) -> (Option<Fault>, Option<Regex>) {
+    fn strike(&self, feed: &str) -> (Option<Fault>, Option<Regex>) {
         let mut inner = self.lock();
         let mut reject = None;
         let mut struck: Option<Fault> = None;
         for fault in &mut inner.faults {
             if let FaultKind::Reject { pattern } = fault.kind.clone() {
-                if reject.is_none() && fault.strikes() {
+                if reject.is_none() && fault.strikes(feed) {
                     reject = Some(pattern);
                 }
-            } else if struck.is_none() && fault.strikes() {
+            } else if struck.is_none() && fault.strikes(feed) {
                 struck = Some(fault.clone());
             }
         }
@@ -226,192 +280,12 @@ impl Shared {
     }
 
     /// Imports and keeps. The outer error is that of the file.
-    fn import(&self, csv: &[u8], reject: Option<&Regex>) -> io::Result<Result<Imported, String>> {
+    fn import(&self, feed: &Feed, upload: &Upload, order: &Order<'_>) -> io::Result<Result<Imported, Refused>> {
         let mut inner = self.lock();
-        let imported = inner.store.import(csv, reject);
+        let imported = (feed.import)(&mut inner.store, upload, order);
         if let Some(path) = &self.file {
             inner.store.save(path)?;
         }
         Ok(imported)
     }
-}
-
-async fn import(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(connection): ConnectInfo<Connection>,
-    request: Request,
-) -> Response {
-    let (struck, reject) = shared.strike();
-    let mut record = RequestRecord {
-        time: Timestamp::now(),
-        path: request.uri().path().to_owned(),
-        status: None,
-        rows: 0,
-        created: 0,
-        updated: 0,
-        failed: 0,
-        fault: struck
-            .as_ref()
-            .map(ToString::to_string)
-            .or_else(|| reject.as_ref().map(|pattern| format!("reject={pattern}"))),
-    };
-    let kind = struck.map(|fault| fault.kind);
-    if let Some(FaultKind::CutUpload { bytes }) = kind {
-        read_some(request.into_body(), bytes).await;
-        shared.record(record);
-        connection.cut();
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let authorised = shared.is_authorised(request.headers());
-    // Read to the end even if it will be refused: a client that cannot finish may miss the answer.
-    let csv = first_file(request).await;
-    let refusal = match (&kind, &csv) {
-        (Some(FaultKind::Status { status, retry_after }), _) => Some(status_answer(*status, *retry_after)),
-        (Some(FaultKind::Redirect), _) => Some(redirect_answer()),
-        (Some(FaultKind::Html), _) => Some(html_answer()),
-        _ if !authorised => Some(status_answer(401, None)),
-        (_, Err(refused)) => Some(refused_answer(refused)),
-        _ => None,
-    };
-    let answer = match (refusal, csv) {
-        (Some(refusal), _) => refusal,
-        (None, Ok(csv)) => {
-            let worker = Arc::clone(&shared);
-            let imported = tokio::task::spawn_blocking(move || worker.import(&csv, reject.as_ref())).await;
-            match imported.map_err(io::Error::other).flatten() {
-                Ok(Ok(imported)) => {
-                    record.rows = imported.outcomes.len();
-                    record.created = imported.count(|outcome| *outcome == Outcome::Created);
-                    record.updated = imported.count(|outcome| *outcome == Outcome::Updated);
-                    record.failed = imported.count(|outcome| matches!(outcome, Outcome::Failed(_)));
-                    import_answer(&imported, &record, kind.as_ref())
-                }
-                Ok(Err(refused)) => refused_answer(&refused),
-                Err(error) => {
-                    tracing::warn!(%error, "the sandbox could not keep its patrons");
-                    StatusCode::INTERNAL_SERVER_ERROR.into_response()
-                }
-            }
-        }
-        (None, Err(refused)) => refused_answer(&refused),
-    };
-    if matches!(kind, Some(FaultKind::Hang)) && authorised {
-        shared.record(record);
-        connection.ended().await;
-        return answer;
-    }
-    record.status = Some(answer.status().as_u16());
-    shared.record(record);
-    if matches!(kind, Some(FaultKind::Cut)) && authorised {
-        cut_in_the_middle(answer, connection).await
-    } else {
-        answer
-    }
-}
-
-async fn read_some(body: Body, bytes: usize) {
-    let mut read = 0;
-    let mut chunks = body.into_data_stream();
-    while read < bytes {
-        match chunks.next().await {
-            Some(Ok(chunk)) => read += chunk.len(),
-            _ => break,
-        }
-    }
-}
-
-/// The first file part, whatever its names. An error says why there is none.
-async fn first_file(request: Request) -> Result<Bytes, String> {
-    let unreadable = |_| "The upload cannot be read.".to_owned();
-    let mut parts =
-        Multipart::from_request(request, &()).await.map_err(|_| "The upload is not multipart/form-data.".to_owned())?;
-    let mut file = None;
-    while let Some(part) = parts.next_field().await.map_err(unreadable)? {
-        if part.file_name().is_some() && file.is_none() {
-            file = Some(part.bytes().await.map_err(|_| "The upload cannot be read.".to_owned())?);
-        }
-    }
-    file.ok_or_else(|| "The upload has no file.".to_owned())
-}
-
-/// The answer to an import, in the vendor's shapes: details of every row, and only if some failed.
-fn import_answer(imported: &Imported, record: &RequestRecord, fault: Option<&FaultKind>) -> Response {
-    if matches!(fault, Some(FaultKind::BadJson)) {
-        return json_answer(StatusCode::OK, "{\"success\": tru".to_owned());
-    }
-    let mut processed = record.rows;
-    let (mut created, mut updated, mut failed) = (record.created, record.updated, record.failed);
-    if matches!(fault, Some(FaultKind::Miscount)) {
-        processed = processed.checked_sub(1).unwrap_or(1);
-    }
-    let no_details = matches!(fault, Some(FaultKind::NoDetails));
-    if no_details && failed == 0 {
-        failed = 1;
-        (created, updated) = if created > 0 { (created - 1, updated) } else { (0, updated.saturating_sub(1)) };
-    }
-    let users = |count: usize, verb| format!("{count} user{} {verb}.", if count == 1 { "" } else { "s" });
-    let summary =
-        [users(processed, "processed"), users(created, "created"), users(updated, "updated"), users(failed, "failed")];
-    let mut answer = serde_json::json!({ "success": failed == 0, "summary": summary.join(" ") });
-    if failed > 0 && !no_details {
-        let details = imported.outcomes.iter().enumerate().map(|(index, outcome)| {
-            let text = match outcome {
-                Outcome::Created => "User Created",
-                Outcome::Updated => "User Updated",
-                Outcome::Failed(error) => error,
-            };
-            ((index + 1).to_string(), text.into())
-        });
-        answer["details"] = serde_json::Value::Object(details.collect());
-    }
-    json_answer(StatusCode::OK, answer.to_string())
-}
-
-fn json_answer(status: StatusCode, body: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-}
-
-fn refused_answer(reason: &str) -> Response {
-    let body = serde_json::json!({ "success": false, "summary": format!("{reason} No users were imported.") });
-    json_answer(StatusCode::BAD_REQUEST, body.to_string())
-}
-
-fn status_answer(status: u16, retry_after: Option<u64>) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = if status == StatusCode::UNAUTHORIZED {
-        json_answer(status, r#"{"success": false, "summary":"Unauthorised. Check credentials."}"#.to_owned())
-    } else {
-        (status, format!("{status}\n")).into_response()
-    };
-    if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    answer
-}
-
-fn redirect_answer() -> Response {
-    (StatusCode::FOUND, [(header::LOCATION, "https://sso.example.invalid/login?return=import")]).into_response()
-}
-
-fn html_answer() -> Response {
-    let page = "<!doctype html><title>Sign in</title><form method=post><input name=user><input type=password></form>";
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
-}
-
-/// The same answer, of which half arrives before the connection is reset.
-async fn cut_in_the_middle(answer: Response, connection: Connection) -> Response {
-    let (parts, body) = answer.into_parts();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut parts = parts;
-    parts.headers.insert(header::CONTENT_LENGTH, whole.len().into());
-    let half = whole.slice(..whole.len() / 2);
-    let body = stream::once(async move { Ok::<_, io::Error>(half) }).chain(stream::once(async move {
-        // Gives the server a turn to send what it has.
-        for _ in 0..8 {
-            tokio::task::yield_now().await;
-        }
-        connection.cut();
-        Err(io::ErrorKind::ConnectionReset.into())
-    }));
-    Response::from_parts(parts, Body::from_stream(body))
 }

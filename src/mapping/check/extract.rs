@@ -263,13 +263,13 @@ impl Checker<'_> {
             [] if !contents.is_empty() => {
                 let names: Vec<String> =
                     contents.iter().map(|header| format!("`{}`", feed.rule(*header).name)).collect();
-                let about: Vec<String> = contents
+                let examples: Vec<String> = contents
                     .iter()
-                    .map(|header| format!("`{}`: {}", example(feed.rule(*header)), feed.rule(*header).about))
+                    .map(|header| format!("`{}` ({})", example(feed.rule(*header)), feed.rule(*header).about))
                     .collect();
                 self.report(
                     Finding::error(Code::HeaderMissing, at, format!("neither {} is given", names.join(" nor ")))
-                        .hint(format!("add one of {}", about.join("; "))),
+                        .hint(format!("add {}", examples.join(", or "))),
                 );
             }
             [first, second, ..] => {

@@ -235,9 +235,10 @@ impl Checker<'_> {
                 None
             }
             Some(mode) if !has_place => {
-                let message = "`groups.mode` does nothing: `groups.path` has no `{mode}`";
+                let (at, [mode, path]) = self.of_both([(mode, &mode.path), (path, &path.path)]);
+                let message = format!("{mode} does nothing: {path} has no `{MODE}`");
                 let hint = "write `{mode}` into the path where the mode belongs, or delete `mode`";
-                self.report(Finding::error(Code::IdleKey, &mode.key_span, message).hint(hint));
+                self.report(Finding::error(Code::IdleKey, at, message).hint(hint));
                 None
             }
             _ => Some(()),
@@ -288,6 +289,7 @@ impl Checker<'_> {
         } else if text.contains(|char: char| char.is_control() || matches!(char, ',' | ';' | '"')) {
             (format!("`{}` must be one name", field.path), "delete the comma, semicolon, quote or line break")
         } else {
+            self.warn_reference(text, &field.node.span);
             return Some(text.to_owned());
         };
         self.report(Finding::error(Code::HeaderName, &field.node.span, message).hint(hint));
@@ -323,6 +325,7 @@ impl Checker<'_> {
                 Finding::error(Code::GroupTwice, &item.span, format!("`{}` has `{text}` twice", field.path))
                     .hint("groups are found without regard to case: keep the one that is spelt as in Infiniti")
             } else {
+                self.warn_reference(text, &item.span);
                 allow.push(text.to_owned());
                 continue;
             };
@@ -368,7 +371,10 @@ fn fit_path(path: &str) -> Result<(), (&'static str, &'static str)> {
         return Err(("goes on after the path", "delete what follows the `?` or `#`"));
     }
     if path.contains(['{', '}']) {
-        return Err(("holds braces", "only `{mode}` in `groups.path` is replaced: write the path itself"));
+        return Err((
+            "holds braces",
+            "write the path itself; only `{mode}` is replaced, in lower case, and only in `groups.path`",
+        ));
     }
     // What an address makes of it tells of `..`, of its disguises, and of signs that cannot stand there.
     let is_same = Url::parse("https://localhost").and_then(|host| host.join(path)).is_ok_and(|url| url.path() == path);

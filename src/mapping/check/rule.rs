@@ -221,8 +221,10 @@ impl Checker<'_> {
         let other =
             ["value", "template", "lookup", "transform", "default"].into_iter().find_map(|name| section.get(name));
         if let Some(field) = other {
-            let message =
-                format!("`{}` is a picture as the database gives it: `{}` cannot be", about.name, field.key.name);
+            let message = format!(
+                "`{}` is sent as the database gives it: `{}` does nothing to a picture",
+                about.name, field.key.name
+            );
             self.report(
                 Finding::error(Code::Picture, &field.key_span, message)
                     .hint("name the binary column alone: `image: Photo`; for the path of a file write `file`"),
@@ -436,7 +438,7 @@ impl Checker<'_> {
     }
 
     /// Values are sent as they are written.
-    fn warn_reference(&mut self, text: &str, span: &Range<usize>) {
+    pub(super) fn warn_reference(&mut self, text: &str, span: &Range<usize>) {
         let inner = text.trim().strip_prefix("${").and_then(|inner| inner.strip_suffix('}'));
         if inner.is_some_and(secret::looks_like_reference) {
             self.report(
@@ -528,14 +530,14 @@ impl Checker<'_> {
             _ => known.contains(given),
         };
         for unknown in given.into_iter().filter(|given| !is_known(given)) {
-            let message = format!("{origin} holds `{unknown}`, which is none of the `{}` that are known", about.name);
+            let message = format!("{origin} holds `{unknown}`, which is no known value of `{}`", about.name);
             let hint = match keys::nearest(unknown, known.iter().copied()) {
                 Some(nearest) if nearest.eq_ignore_ascii_case(unknown) => {
                     format!("write it in capitals, as Infiniti does: `{nearest}`")
                 }
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => format!(
-                    "known are {}; another is sent as it is: try it with one patron first, and look at its answer",
+                    "known are {}; any other is sent as it is: try it with one patron first, and look at that patron in Infiniti",
                     super::query::listed(known)
                 ),
             };

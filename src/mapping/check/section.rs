@@ -126,9 +126,16 @@ impl Checker<'_> {
             .filter(|other| !other.path.is_empty() && !other.path.contains(['[', '.']) && other.key(name).is_some())
             .map(|other| format!("`{}`", other.path))
             .collect();
+        let of_feed = keys::SHAPES.iter().any(|other| other.path == self.feed.feed && other.key(name).is_some());
         let nearest = keys::nearest(name, shape.keys.iter().map(|key| key.name));
         let hint = if let Some(nearest) = nearest {
             format!("did you mean `{nearest}`?")
+        } else if shape.path == keys::FEED_LIMITS.path && keys::LIMITS.key(name).is_some() {
+            "only accounts are deactivated: write it into `limits` of the file itself".to_owned()
+        } else if of_feed {
+            format!("it belongs into `{}`: is it indented rightly?", self.feed.feed)
+        } else if keys::ROOT.key(name).is_some() {
+            format!("it belongs to the file itself: begin the line of `{name}` without blanks")
         } else if !elsewhere.is_empty() {
             format!("it belongs into {}: is it indented rightly?", elsewhere.join(" or "))
         } else {

@@ -97,6 +97,7 @@ pub(super) fn of_stop(code: &str) -> Option<Advice> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infiniti::image::NameFault;
     use crate::infiniti::value::Rule;
     use crate::sync::plan::Counted;
 
@@ -109,7 +110,7 @@ mod tests {
             | Rule::Year
             | Rule::Number
             | Rule::NotAllowed
-            | Rule::FileName
+            | Rule::FileName(_)
             | Rule::Picture(_)
             | Rule::OneOf(_)
             | Rule::TooLong(_)
@@ -131,7 +132,7 @@ mod tests {
             Rule::Year,
             Rule::Number,
             Rule::NotAllowed,
-            Rule::FileName,
+            Rule::FileName(NameFault::Edge),
             Rule::Picture(String::new()),
             Rule::OneOf(&[]),
             Rule::TooLong(1),

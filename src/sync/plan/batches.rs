@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Change, Leaver, Stage};
-use crate::infiniti::client::Payload;
+use crate::infiniti::client::Payload as _;
 use crate::infiniti::contract::{ENABLED, HeaderSet, STAFFMEMBER, USERNAME};
+use crate::infiniti::image::{END_BYTES, ENTRIES_MAX, FITTED_BYTES_MAX, entry_bytes};
 use crate::infiniti::patron::Patrons;
-use crate::infiniti::payload::{Csv, Deactivations};
+use crate::infiniti::payload::{Csv, Deactivations, Portraits, description};
 use crate::mapping::{Feed, Mapping};
 
 /// One POST.
@@ -47,21 +48,24 @@ impl BatchKind {
     }
 }
 
-/// The CSV of a batch.
+/// What a batch holds.
 #[derive(Clone, Debug)]
 pub enum Content {
     /// Of patrons that the source has.
     Patrons(Arc<Csv>),
     /// Of leavers.
     Leavers(Arc<Deactivations>),
+    /// Of pictures, which are read when they are sent.
+    Pictures(Arc<Portraits>),
 }
 
 impl Content {
-    /// As it is sent.
-    pub fn payload(&self) -> Arc<dyn Payload> {
+    /// The patron of this number in the batch, counted from 0; nothing for a leaver.
+    pub fn patron(&self, number: usize) -> Option<u32> {
         match self {
-            Self::Patrons(csv) => Arc::<Csv>::clone(csv),
-            Self::Leavers(csv) => Arc::<Deactivations>::clone(csv),
+            Self::Patrons(csv) => Some(csv.patron(number)),
+            Self::Leavers(_) => None,
+            Self::Pictures(portraits) => Some(portraits.patron(number)),
         }
     }
 
@@ -70,6 +74,7 @@ impl Content {
         match self {
             Self::Patrons(csv) => csv.rows(),
             Self::Leavers(csv) => csv.rows(),
+            Self::Pictures(portraits) => portraits.patrons(),
         }
     }
 
@@ -78,14 +83,7 @@ impl Content {
         match self {
             Self::Patrons(csv) => csv.patrons(),
             Self::Leavers(csv) => csv.rows(),
-        }
-    }
-
-    /// The number of the patron that a row belongs to, both counted from 0.
-    pub fn number_of(&self, row: usize) -> usize {
-        match self {
-            Self::Patrons(csv) => csv.number_of(row),
-            Self::Leavers(_) => row,
+            Self::Pictures(portraits) => portraits.patrons(),
         }
     }
 
@@ -95,6 +93,7 @@ impl Content {
         match self {
             Self::Patrons(csv) => Self::Patrons(Arc::new(csv.part(patrons))),
             Self::Leavers(csv) => Self::Leavers(Arc::new(csv.part(patrons))),
+            Self::Pictures(portraits) => Self::Pictures(Arc::new(portraits.part(patrons))),
         }
     }
 
@@ -104,6 +103,7 @@ impl Content {
         match self {
             Self::Patrons(csv) => Self::Patrons(Arc::new(csv.only(is_wanted))),
             Self::Leavers(csv) => Self::Leavers(Arc::clone(csv)),
+            Self::Pictures(portraits) => Self::Pictures(Arc::new(portraits.only(is_wanted))),
         }
     }
 }
@@ -114,14 +114,19 @@ pub(super) enum Most {
     /// So many rows; without a number all.
     Rows(Option<NonZeroUsize>),
     /// So many bytes of a zip.
-    Bytes(u64),
+    Zip {
+        /// So many.
+        bytes: u64,
+        /// Whether pictures are brought within a size.
+        is_resized: bool,
+    },
 }
 
 impl Most {
     /// What the mapping says of a feed.
     pub(super) fn of(mapping: &Mapping, feed: &Feed) -> Self {
         match &feed.images {
-            Some(images) => Self::Bytes(images.max_zip),
+            Some(images) => Self::Zip { bytes: images.max_zip, is_resized: images.resize },
             None => Self::Rows(mapping.target.batch_rows),
         }
     }
@@ -157,8 +162,12 @@ pub(super) fn make(
     for ((kind, headers), rows) in groups {
         let rows: Arc<[u32]> = rows.into();
         for range in ranges(rows.iter().map(|patron| weight(patrons, *patron, most)), most) {
-            let csv = Csv::new(Arc::clone(patrons), headers, Arc::clone(&rows), range);
-            batches.push(Batch { kind, headers, content: Content::Patrons(Arc::new(csv)) });
+            let (patrons, rows) = (Arc::clone(patrons), Arc::clone(&rows));
+            let content = match most {
+                Most::Rows(_) => Content::Patrons(Arc::new(Csv::new(patrons, headers, rows, range))),
+                Most::Zip { .. } => Content::Pictures(Arc::new(Portraits::new(patrons, rows, range))),
+            };
+            batches.push(Batch { kind, headers, content });
         }
     }
     let due: Arc<[(String, bool)]> = leavers
@@ -193,20 +202,27 @@ pub(super) fn group(
 fn weight(patrons: &Patrons, patron: u32, most: Most) -> u64 {
     match most {
         Most::Rows(_) => patrons.line_count(patron) as u64,
-        Most::Bytes(_) => 0,
+        Most::Zip { is_resized, .. } => {
+            let bytes = description(patrons, patron).map_or(0, |picture| picture.bytes as usize);
+            // How small it becomes is known when it is sent; this much it never passes.
+            let bytes = if is_resized { bytes.min(FITTED_BYTES_MAX) } else { bytes };
+            entry_bytes(patrons.key(patron).len(), bytes) as u64
+        }
     }
 }
 
 /// Parts of a list, each as long as its weights together are within the most. What is over it alone is alone.
 fn ranges(weights: impl ExactSizeIterator<Item = u64>, most: Most) -> Vec<Range<usize>> {
+    let is_zip = matches!(most, Most::Zip { .. });
     let most = match most {
         Most::Rows(rows) => rows.map_or(u64::MAX, |rows| rows.get() as u64),
-        Most::Bytes(bytes) => bytes,
+        Most::Zip { bytes, .. } => bytes.saturating_sub(END_BYTES as u64),
     };
+    let longest = if is_zip { ENTRIES_MAX } else { usize::MAX };
     let count = weights.len();
     let (mut ranges, mut start, mut sum) = (Vec::new(), 0, 0_u64);
     for (at, weight) in weights.enumerate() {
-        if at > start && sum.saturating_add(weight) > most {
+        if at > start && (sum.saturating_add(weight) > most || at - start >= longest) {
             ranges.push(start..at);
             (start, sum) = (at, 0);
         }
