@@ -8,15 +8,15 @@ use super::{Done, Planned, Pushed};
 use crate::cli::output;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{Code, MappingError, Severity};
-use crate::ops::notify::event::{Came, Happened, Kind, Trouble, without_digits};
+use crate::ops::notify::event::{Came, Happened, Kind, OWN_CODES, Trouble, without_digits};
 use crate::ops::report::why_rejected;
 use crate::state::Summary;
 use crate::sync::Plan;
 use crate::sync::plan::Stop;
 use crate::sync::summary;
 
-/// What may be told of a push.
-pub(super) fn happened(pushed: &Pushed) -> Happened {
+/// What may be told of a push. `is_partial` if somebody asked for some feeds only.
+pub(super) fn happened(pushed: &Pushed, is_partial: bool) -> Happened {
     let code = pushed.exit_code();
     let file = pushed.path.clone();
     let came = match &pushed.result {
@@ -46,6 +46,7 @@ pub(super) fn happened(pushed: &Pushed) -> Happened {
         summary: counts,
         is_invalid: matches!(pushed.result, Err(Error::Mapping(_))),
         has_notices: !pushed.notices.is_empty(),
+        is_partial,
         gap: None,
         has_run_lately: true,
         file,
@@ -172,7 +173,7 @@ fn rejections(counts: &Summary, file: &str) -> Trouble {
 fn codes(feed: Option<&str>, counts: &Summary) -> Vec<String> {
     let rules = counts.rejections_by_extract.iter();
     let rules = rules.flat_map(|(extract, rules)| rules.keys().map(move |rule| format!("{extract}/{rule}")));
-    let others = [("refused", counts.failed), ("unsent", counts.unsent), ("renames", counts.renames)];
-    let others = others.into_iter().filter(|(_, count)| *count > 0).map(|(code, _)| code.to_owned());
+    let others = OWN_CODES.into_iter().zip([counts.failed, counts.unsent, counts.renames]);
+    let others = others.filter(|(_, count)| *count > 0).map(|(code, _)| code.to_owned());
     rules.chain(others).map(|code| code_of(feed, &code)).collect()
 }

@@ -122,6 +122,7 @@ async fn look_back(
         summary: None,
         is_invalid: false,
         has_notices: false,
+        is_partial: false,
         gap: None,
         has_run_lately,
     };

@@ -271,7 +271,9 @@ impl Collector {
 fn bars<T: Copy + Default>(days: &[T], step: usize, add: fn(&mut T, &T)) -> Vec<T> {
     let bar = |days: &[T]| {
         let mut bar = T::default();
-        days.iter().for_each(|day| add(&mut bar, day));
+        for day in days {
+            add(&mut bar, day);
+        }
         bar
     };
     days.rchunks(step).rev().map(bar).collect()
@@ -386,7 +388,8 @@ impl School {
 
     /// The feeds of which the last run left something to be done, if that is not the school's last run.
     pub fn troubled(&self, frame: &Frame) -> impl Iterator<Item = (&Feed, &Run)> {
-        let is_of_last = |run: &Run| self.last.as_ref().is_some_and(|last| last.started_at == run.started_at);
+        // Two runs may have begun in the same second.
+        let is_of_last = |run: &Arc<Run>| self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, run));
         let is_there = |feed: &Feed, run: &Run| match (&self.has, &feed.name) {
             (_, None) => true,
             (Some(has), Some(name)) => has.contains(name),
@@ -394,10 +397,10 @@ impl School {
             (None, Some(_)) => frame.now.duration_since(run.started_at) <= frame.late_after,
         };
         self.feeds.iter().filter_map(move |feed| {
-            let run = feed.last.as_deref().filter(|run| !is_of_last(run) && is_there(feed, run))?;
+            let run = feed.last.as_ref().filter(|run| !is_of_last(run) && is_there(feed, run))?;
             // What stops one feed stops all of them.
             let is_troubled = Outcome::of(run) == Outcome::Stopped || feed.counts().is_some_and(Summary::is_troubled);
-            is_troubled.then_some((feed, run))
+            is_troubled.then_some((feed, &**run))
         })
     }
 

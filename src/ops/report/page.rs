@@ -196,9 +196,9 @@ fn tone(school: &School) -> (&'static str, &'static str) {
         Group::Late => ("late", "?"),
         Group::Fine => of_outcome(Outcome::Fine),
         Group::Rejections => of_outcome(Outcome::Rejections),
-        // Or of a feed that the last run did not push.
         Group::Failed => match school.last.as_deref().map(Outcome::of) {
             Some(outcome @ (Outcome::Stopped | Outcome::Unended)) if school.problem.is_none() => of_outcome(outcome),
+            // Or a feed is that the last run did not push.
             _ => of_outcome(Outcome::Failed),
         },
     }
@@ -232,7 +232,7 @@ fn state(figures: &Figures, school: &School) -> String {
         } else {
             words.push_str("; ");
         }
-        words.push_str(&words::why_still(feed.name.as_deref(), run));
+        words.push_str(&words::why_still(feed.name.as_deref(), run, "MAPPING").0);
     }
     if school.is_late(&figures.frame)
         && let Some(run) = &school.last

@@ -68,14 +68,17 @@ pub fn why_rejected(summary: &Summary, file: &str) -> (String, Vec<String>) {
     (join(&what, "some rows were rejected"), todo)
 }
 
-/// Why a feed is in trouble since a run that was not the last one, without what to do.
-pub(super) fn why_still(feed: Option<&str>, run: &Run) -> String {
-    let counts = run.summary.each().find(|(name, _)| *name == feed).map(|(_, counts)| counts);
-    let what = counts.map(|counts| why_rejected_of(feed, counts, "MAPPING").0).unwrap_or_default();
+/// Why a feed is in trouble since a run that was not the last one, and what to do about it.
+pub(super) fn why_still(feed: Option<&str>, run: &Run, file: &str) -> (String, Vec<String>) {
     let name = feed.unwrap_or(USERS.feed);
+    let counts = run.summary.each().find(|(name, _)| *name == feed).map(|(_, counts)| counts);
+    let (what, todo) = counts.map(|counts| why_rejected_of(feed, counts, file)).unwrap_or_default();
     match of_feed(Some(name), &what) {
-        Some(what) if Outcome::of(run) != Outcome::Stopped => what,
-        _ => format!("{name}: {}, and not pushed since", Outcome::of(run).word()),
+        Some(what) if Outcome::of(run) != Outcome::Stopped => (what, todo),
+        _ => (
+            format!("{name}: {}, and not pushed since", Outcome::of(run).word()),
+            vec![format!("`sispush push {file} --feed {name}` pushes {name}.")],
+        ),
     }
 }
 

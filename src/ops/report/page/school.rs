@@ -144,10 +144,9 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
         what.push_str(&sentence);
     };
     for (feed, run) in school.troubled(&figures.frame) {
-        add(format!("Since the push of {}, {}.", at(run.started_at), words::why_still(feed.name.as_deref(), run)));
-        if let Some((_, actions)) = words::why(run, file) {
-            todo.extend(actions);
-        }
+        let (what, actions) = words::why_still(feed.name.as_deref(), run, file);
+        add(format!("Since the push of {}, {what}.", at(run.started_at)));
+        todo.extend(actions);
     }
     if let Some(open) = school.open {
         add(format!("A run that began at {} has not ended: it is under way, or was killed.", at(open)));
@@ -166,9 +165,8 @@ fn glance(figures: &Figures, school: &School, file: &str) -> (String, Vec<String
 /// What Infiniti accepted, feed by feed.
 fn sent(summary: &Summary) -> String {
     let of = |(feed, counts): (Option<&str>, &Summary)| match (feed, counts.accepted) {
-        (None, 0) => None,
+        (_, 0) => None,
         (None, accepted) => Some(format!("{} accepted by Infiniti", counted(accepted, "patron was", "patrons were"))),
-        (Some(_), 0) => None,
         (Some(feed), accepted) => Some(format!("{feed} of {}", counted(accepted, "patron", "patrons"))),
     };
     let sent: Vec<String> = summary.each().filter_map(of).collect();
