@@ -11,9 +11,8 @@ use crate::mapping::{Code, MappingError, Severity};
 use crate::ops::notify::event::{Came, Happened, Kind, OWN_CODES, Trouble, without_digits};
 use crate::ops::report::why_rejected;
 use crate::state::Summary;
-use crate::sync::Plan;
 use crate::sync::plan::Stop;
-use crate::sync::summary;
+use crate::sync::{Plan, Reports, summary};
 
 /// What may be told of a push. `is_partial` if somebody asked for some feeds only.
 pub(super) fn happened(pushed: &Pushed, is_partial: bool) -> Happened {
@@ -72,9 +71,14 @@ fn trouble(pushed: &Pushed, code: ExitCode, counts: Option<&Summary>) -> Option<
                 ExitCode::Complete | ExitCode::Interrupted => None,
                 ExitCode::Rejections => counts.map(|counts| rejections(counts, &file)),
                 ExitCode::Stopped if report.is_none() => Some(stopped(planned, &file)),
-                _ => Some(match report.map(|report| (&report.state_error, &report.error)) {
-                    Some((Some(error), _)) => failed(error.to_string(), error.hint().map(Into::into)),
-                    Some((None, Some(error))) => {
+                _ => Some(match report {
+                    Some(Reports { state_error: Some(error), .. }) => {
+                        failed(error.to_string(), error.hint().map(Into::into))
+                    }
+                    Some(Reports { source_error: Some(error), .. }) => {
+                        failed(error.told(), error.hint().map(Into::into))
+                    }
+                    Some(Reports { error: Some(error), .. }) => {
                         let feed = counts.and_then(Summary::failed_feed);
                         let what = feed.map_or_else(|| error.to_string(), |feed| format!("{feed}: {error}"));
                         failed(what, error.hint().map(Into::into))
