@@ -13,6 +13,7 @@ use sispush::mapping::StateLocation;
 use sispush::state::layer::{self, Patch};
 use sispush::state::{Identity, Moment, State};
 use support::context::TestContext;
+use support::feeds;
 
 /// A school of ten that was pushed once, in delta mode; `more` goes to the end of its mapping.
 fn school(more: &str) -> TestContext {
@@ -419,4 +420,44 @@ fn another_target_is_another_school() {
     assert_eq!(other.sandbox().patrons().len(), 10);
     context.write("school.yaml", mapping);
     assert_told(&context.run(&["push", "school.yaml"]), 0, &["delta: 10 unchanged"]);
+}
+
+/// What each feed has of a patron is looked at, and mended, in one command or feed by feed.
+#[test]
+fn the_state_of_every_feed() {
+    let context = feeds::school("mode: delta\n");
+    let times = regex::Regex::new(r"202[5-9]-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z").unwrap();
+    let state = |arguments: &[&str]| {
+        let said = context.run(&[&["state"], arguments].concat());
+        times.replace_all(&said, "[TIMESTAMP]").into_owned()
+    };
+    let push = || context.run(&["push", "school.yaml"]);
+    let told = push();
+    assert!(told.starts_with("exit code 1\n"), "{told}");
+    assert_snapshot!("feeds_show", state(&["show", "school.yaml"]));
+    assert_snapshot!("feeds_show_contacts", state(&["show", "school.yaml", "--feed", "contacts"]));
+    assert_snapshot!("feeds_show_patron", state(&["show", "school.yaml", "--feed", "groups", "ANN.LEE", "nobody"]));
+    let json = state(&["show", "school.yaml", "--format", "json", "ann.lee"]);
+    let plan = regex::Regex::new(r#""plan": "[0-9a-f]{16}""#).unwrap();
+    assert_snapshot!("feeds_show_json", plan.replace_all(&json, r#""plan": "[PLAN]""#));
+    assert_snapshot!("feeds_export", state(&["export", "school.yaml", "--feed", "images"]));
+    // The pictures know a patron by another key.
+    assert_snapshot!("feeds_forget", state(&["forget", "school.yaml", "ann.lee", "nobody"]));
+    assert_told(&push(), 1, &["1 new, 3 unchanged", "contacts", "1 new, 1 unchanged"]);
+    assert_snapshot!("feeds_forget_one", state(&["forget", "school.yaml", "ann.lee", "--feed", "contacts"]));
+    assert_told(&push(), 1, &["4 unchanged", "1 new, 1 unchanged"]);
+    assert_snapshot!("feeds_rebase_one", state(&["rebase", "school.yaml", "--feed", "groups"]));
+    assert_snapshot!("feeds_rebase", state(&["rebase", "school.yaml"]));
+}
+
+/// A mend makes no book of a feed that was never sent.
+#[test]
+fn what_was_never_sent_is_not_mended() {
+    let context = feeds::school("");
+    let told = context.run(&["push", "school.yaml", "--feed", "users"]);
+    assert!(told.starts_with("exit code 0\n"), "{told}");
+    assert_snapshot!("feeds_mend_unknown", context.run(&["state", "rebase", "school.yaml", "--feed", "groups"]));
+    assert_snapshot!("feeds_mend_users", context.run(&["state", "forget", "school.yaml", "ann.lee"]));
+    let said = context.run(&["state", "export", "school.yaml", "--feed", "contacts"]);
+    assert!(said.starts_with("exit code 2\n"), "{said}");
 }

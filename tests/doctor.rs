@@ -698,3 +698,64 @@ fn a_bundle_has_the_base_of_the_mapping() {
         assert!(text.contains("password: ********") && text.contains("patron: user-1"), "{name}: {text}");
     }
 }
+
+mod feeds {
+    use std::fs;
+
+    use super::*;
+    use crate::support::feeds;
+
+    #[test]
+    fn every_feed_is_tried() {
+        let context = feeds::school("state: none\n");
+        assert_snapshot!("feeds", doctor(&context, &[]));
+        let json = doctor(&context, &["--format", "json"]);
+        assert!(json.contains(r#""extract": "guardians""#) && json.contains(r#""feed": "contacts""#), "{json}");
+        assert!(!json.contains("0001"), "a picture's name is whom it is of: {json}");
+    }
+
+    #[test]
+    fn contacts_and_pictures_that_cannot_be_read() {
+        let context = feeds::school("state: none\n");
+        context.sis("ALTER TABLE guardians RENAME COLUMN addressee TO whom");
+        fs::rename(context.path("photos"), context.path("pictures")).unwrap();
+        assert_snapshot!("feeds_wrong", doctor(&context, &[]));
+        fs::create_dir(context.path("photos")).unwrap();
+        let said = doctor(&context, &[]);
+        assert!(said.contains("warning   images folder: `photos`: 0 files"), "{said}");
+    }
+
+    /// A file that nobody writes into holds whoever opens it, as a share does whose server is gone.
+    #[cfg(unix)]
+    #[test]
+    fn a_share_that_hangs_does_not_hang_doctor() {
+        let context = feeds::school("state: none\n");
+        for file in fs::read_dir(context.path("photos")).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        let made = std::process::Command::new("mkfifo").arg(context.path("photos/0001.jpg")).status();
+        assert!(made.unwrap().success());
+        let said = doctor(&context, &[]);
+        assert!(said.starts_with("exit code 3\n") && said.contains("does not answer within 10 s"), "{said}");
+        assert!(!said.contains("0001"), "{said}");
+    }
+
+    #[test]
+    fn a_bundle_names_no_picture() {
+        let context = feeds::school("mode: delta\n");
+        let told = context.run(&["--log-file", "school.log", "-vv", "push", "school.yaml"]);
+        assert!(told.starts_with("exit code 1\n"), "{told}");
+        let said = context.run(&["doctor", "school.yaml", "--bundle", "help.zip"]);
+        assert!(said.contains("help.zip"), "{said}");
+        let mut archive = zip::ZipArchive::new(fs::File::open(context.path("help.zip")).unwrap()).unwrap();
+        let mut text = String::new();
+        for index in 0..archive.len() {
+            archive.by_index(index).unwrap().read_to_string(&mut text).unwrap();
+        }
+        assert!(text.contains("FROM guardians"), "the queries of all feeds are in it");
+        for personal in ["0001.", "0002.", "9999", "`0003`", "ann.lee", "home.example", "0412"] {
+            let line = text.lines().find(|line| line.contains(personal));
+            assert_eq!(line, None, "`{personal}` is in the bundle");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod support;
 
 use support::context::TestContext;
+use support::feeds;
 
 /// Two form classes, a row without an address, one address twice.
 const PUPILS: &str = "
@@ -243,4 +244,18 @@ fn what_a_base_expects_is_told_with_its_file() {
     assert!(said.contains("_base.yaml, line 1: `dleta` is no value of `mode`"), "{said}");
     let said = context.run(&["check", "_base.yaml"]);
     assert!(said.contains("a file that begins with `_` is a base"), "{said}");
+}
+
+#[test]
+fn every_feed_is_read() {
+    let context = feeds::school("expect: [{ header: formclass, filled: 100% }]\n");
+    let test = |arguments: &[&str]| context.run(&[&["test", "school.yaml"], arguments].concat());
+    insta::assert_snapshot!("feeds", test(&[]));
+    insta::assert_snapshot!("feeds_json", test(&["--format", "json"]));
+    let junit = test(&["--format", "junit"]);
+    let times = regex::Regex::new(r#"time="[0-9.]+""#).unwrap();
+    insta::assert_snapshot!("feeds_junit", times.replace_all(&junit, r#"time="[TIME]""#));
+    // No expectation is of the contacts, and a push would fail all the same.
+    context.sis("DROP TABLE guardians");
+    insta::assert_snapshot!("feeds_broken", test(&[]));
 }

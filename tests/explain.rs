@@ -10,6 +10,7 @@ use insta::assert_snapshot;
 use sispush::mapping::StateLocation;
 use sispush::state::{Identity, State};
 use support::context::{PASSWORD, TestContext, USERNAME};
+use support::feeds;
 use tds::TdsServer;
 
 /// Pupils with a value for every kind of step, and one staff member.
@@ -340,4 +341,26 @@ fn a_wrong_password_of_the_source_is_told() {
     context.mapping_of(&server.source_lines(), support::context::STUDENTS_QUERY, "");
     let said = explain(&context, &["ann.lee", "--state", "none"]);
     assert!(said.starts_with("exit code 3\n") && said.contains("login refused"), "{said}");
+}
+
+#[test]
+fn every_feed_has_a_block() {
+    let context = feeds::school("mode: delta\n");
+    assert_snapshot!("feeds_first", explain(&context, &["ann.lee"]));
+    assert_snapshot!("feeds_first_json", explain(&context, &["ann.lee", "--format", "json"]));
+    let told = context.run(&["push", "school.yaml"]);
+    assert!(told.starts_with("exit code 1\n"), "{told}");
+    let requests = context.sandbox().requests().len();
+    assert_snapshot!("feeds_unchanged", explain(&context, &["dee.fox"]));
+    context.sis("UPDATE guardians SET contact = '0412 999 999' WHERE kind = 'phone' AND login = 'ann.lee'");
+    context.sis("INSERT INTO guardians VALUES ('bob.ray', 'phone', 'Al Ray', '0499 999 999')");
+    context.write("photos/0001.jpg", feeds::png(61));
+    assert_snapshot!("feeds_changed", explain(&context, &["ANN.LEE"]));
+    // A good row more, and one that is rejected: Infiniti keeps what it has.
+    assert_snapshot!("feeds_kept", explain(&context, &["bob.ray"]));
+    context.sis("DELETE FROM library_groups WHERE login = 'dee.fox'");
+    assert_snapshot!("feeds_gone", explain(&context, &["dee.fox"]));
+    assert_snapshot!("feeds_no_account", explain(&context, &["nemo.kin"]));
+    assert_snapshot!("feeds_rejected_picture", explain(&context, &["cem.oz"]));
+    assert_eq!(context.sandbox().requests().len(), requests);
 }

@@ -508,3 +508,30 @@ fn wait_for(stdout: &mut impl std::io::Read, said: &mut String, text: &str) {
 /// Marks how far an output was waited for.
 #[cfg(unix)]
 const SEEN: &str = "\n-----\n";
+
+/// What `init` says of the other feeds is no more than it knows: with the `# ` taken away, what is missing is what Infiniti alone
+/// can tell.
+#[test]
+fn the_other_feeds_are_there_to_be_taken_in() {
+    let context = TestContext::new();
+    context.sis(SCHOOL);
+    let options = ["init", "--source", "sqlite:sis.db", "--target", "example", "--query", STUDENTS];
+    let said = context.run(&[&options[..], &["--query", &format!("staff={STAFF}")]].concat());
+    assert!(said.starts_with("exit code 0\n"), "{said}");
+    let mapping = read(&context, "school.yaml");
+    let (above, others) = mapping.split_once("# contacts:").unwrap();
+    let taken_in: Vec<&str> = others.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)).collect();
+    let mapping = format!("{above}contacts:{}\n", taken_in.join("\n"));
+    context.write("school.yaml", &mapping);
+    insta::assert_snapshot!("other_feeds_taken_in", context.run(&["check", "school.yaml"]));
+    let blanks = [("path: ", "path: /sandbox/other"), ("header: ", "header: group"), ("allow: ", "allow: [Students]")];
+    let (images, groups) = mapping.split_once("\ngroups:").unwrap();
+    let mut groups = groups.to_owned();
+    for (blank, filled) in blanks {
+        groups = groups.replacen(blank, &format!("{filled} "), 1);
+    }
+    let images = images.replacen("\n  path: ", "\n  path: /sandbox/images ", 1);
+    context.write("school.yaml", format!("{images}\ngroups:{groups}"));
+    let said = context.run(&["check", "school.yaml"]);
+    assert!(said.starts_with("exit code 0\n"), "{said}");
+}

@@ -10,6 +10,7 @@ use std::fs;
 
 use insta::assert_snapshot;
 use support::context::TestContext;
+use support::feeds;
 use tds::TdsServer;
 
 /// Pupils of whom some break a rule.
@@ -307,4 +308,68 @@ fn a_file_that_is_broken_off_leaves_nothing_behind() {
     assert!(kill.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(parts().is_empty() && !context.path("patrons.csv").exists());
+}
+
+#[test]
+fn every_feed_is_shown() {
+    let context = feeds::school("");
+    assert_snapshot!("feeds", preview(&context, &[]));
+    assert_snapshot!("feeds_json", preview(&context, &["--format", "json"]));
+    // A file is of one feed.
+    assert_snapshot!("feeds_csv", preview(&context, &["--format", "csv"]));
+    assert_snapshot!("feeds_contacts_csv", preview(&context, &["--format", "csv", "--feed", "contacts"]));
+    assert_snapshot!("feeds_out", preview(&context, &["--out", "groups.csv", "--feed", "groups"]));
+    assert_eq!(fs::read_to_string(context.path("groups.csv")).unwrap().lines().next(), Some("username,group"));
+    assert_snapshot!("feeds_masked", preview(&context, &["--mask"]));
+    assert_snapshot!("feeds_rejected", preview(&context, &["--rejected"]));
+    assert_snapshot!("feeds_columns", preview(&context, &["--columns"]));
+    assert_snapshot!("feeds_columns_json", preview(&context, &["--columns", "--mask", "--format", "json"]));
+    assert_snapshot!("feeds_limit", preview(&context, &["--limit", "2"]));
+    assert!(context.sandbox().requests().is_empty());
+}
+
+#[test]
+fn a_condition_is_of_the_feeds_that_have_the_header() {
+    let context = feeds::school("");
+    assert_snapshot!("feeds_where_username", preview(&context, &["--where", "username=ANN.LEE"]));
+    assert_snapshot!("feeds_where_type", preview(&context, &["--where", "username=ann.lee", "--where", "type=phone"]));
+    assert_snapshot!("feeds_where_unknown", preview(&context, &["--where", "contct=a", "--feed", "contacts"]));
+    assert_snapshot!("feeds_where_nowhere", preview(&context, &["--where", "group=Staff", "--where", "type=phone"]));
+    assert_snapshot!("feeds_sample", preview(&context, &["--sample", "1", "--feed", "contacts"]));
+}
+
+/// Who looks at the contacts need not wait for the accounts, nor be able to read them.
+#[test]
+fn a_feed_is_read_alone() {
+    let context = feeds::school("");
+    context.sis("DROP TABLE students; DROP TABLE library_groups");
+    let said = preview(&context, &["--feed", "contacts"]);
+    assert!(said.starts_with("exit code 1\n") && said.contains("kim@home.example"), "{said}");
+    assert_snapshot!("feeds_not_in_mapping", {
+        let context = school();
+        preview(&context, &["--feed", "groups"])
+    });
+    context.sis("DROP TABLE guardians");
+    assert_snapshot!("feeds_no_table", preview(&context, &["--feed", "contacts"]));
+}
+
+/// A picture of a column is shown by what it is, its bytes nowhere.
+#[test]
+fn pictures_of_a_column_are_described() {
+    let context = feeds::school("");
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let extracts = "  extracts:
+    - { name: photos, query: 'SELECT id, photo FROM photos', columns: { adminsystemid: id, image: photo } }\n";
+    context.write("school.yaml", mapping.replace("  folder: photos\n", extracts));
+    context.sis("CREATE TABLE photos (id text, photo blob)");
+    let database = rusqlite::Connection::open(context.path("sis.db")).unwrap();
+    let insert = "INSERT INTO photos VALUES (?1, ?2)";
+    database.execute(insert, rusqlite::params!["0001", feeds::png(60)]).unwrap();
+    database.execute(insert, rusqlite::params!["0002", b"canary"]).unwrap();
+    assert_snapshot!("feeds_blobs", preview(&context, &["--feed", "images"]));
+    assert_snapshot!("feeds_blob_columns", preview(&context, &["--feed", "images", "--columns"]));
+    for format in ["csv", "json"] {
+        let said = preview(&context, &["--feed", "images", "--format", format]);
+        assert!(said.contains("png, ") && !said.to_lowercase().contains("89504e47"), "{said}");
+    }
 }

@@ -209,10 +209,14 @@ pub(super) struct PreviewArgs {
     /// The mapping file.
     #[arg(value_name = "MAPPING")]
     pub(super) mapping: PathBuf,
-    /// Read only the first N rows; a clash with a later one is not seen then.
+    /// Show this feed only [default: all that the mapping has; as CSV and with `--out` the accounts].
+    #[arg(long, value_enum, value_name = "FEED")]
+    pub(super) feed: Option<FeedArg>,
+    /// Read only the first N rows of a feed; a clash with a later one is not seen then.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["rejected", "sample", "columns"])]
     pub(super) limit: Option<u64>,
-    /// Show only those with this value, whatever its case; `HEADER=` is blank. Given several times, all must hold.
+    /// Show only those with this value, whatever its case; `HEADER=` is blank. Given several times, all must hold. Feeds
+    /// without the header are not shown.
     #[arg(long = "where", value_name = "HEADER=VALUE", conflicts_with = "columns")]
     pub(super) conditions: Vec<String>,
     /// Show only the rejected rows, with their reasons.
@@ -500,6 +504,9 @@ pub(super) enum StateCommand {
         /// Only these patrons.
         #[arg(value_name = "USERNAME")]
         usernames: Vec<String>,
+        /// The details of this feed, or what it has of the patrons [default: the accounts, and counts of the others].
+        #[arg(long, value_enum, value_name = "FEED")]
+        feed: Option<FeedArg>,
         #[command(flatten)]
         state: StateArg,
         /// Format of the result.
@@ -510,6 +517,9 @@ pub(super) enum StateCommand {
     Export {
         /// The mapping file.
         mapping: PathBuf,
+        /// What is known of this feed.
+        #[arg(long, value_enum, value_name = "FEED", default_value_t = FeedArg::Users)]
+        feed: FeedArg,
         #[command(flatten)]
         state: StateArg,
     },
@@ -520,6 +530,9 @@ pub(super) enum StateCommand {
         /// The patrons.
         #[arg(required = true, value_name = "USERNAME")]
         usernames: Vec<String>,
+        /// Forget what is known of them in this feed only [default: in all].
+        #[arg(long, value_enum, value_name = "FEED")]
+        feed: Option<FeedArg>,
         #[command(flatten)]
         state: StateArg,
     },
@@ -527,6 +540,9 @@ pub(super) enum StateCommand {
     Rebase {
         /// The mapping file.
         mapping: PathBuf,
+        /// Of this feed only [default: of all].
+        #[arg(long, value_enum, value_name = "FEED")]
+        feed: Option<FeedArg>,
         #[command(flatten)]
         state: StateArg,
     },

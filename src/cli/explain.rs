@@ -8,15 +8,16 @@ use super::args::{ExplainArgs, FormatArg};
 use super::output::Output;
 use super::state::location;
 use crate::error::{Error, ExitCode};
-use crate::infiniti::contract::USERNAME;
+use crate::infiniti::contract::{Contract, Header, USERNAME};
 use crate::infiniti::patron::Rejection;
+use crate::infiniti::trace::Traced;
 use crate::infiniti::value::RowPlace;
 use crate::mapping::{Check, Hold, Mapping, Part, StateLocation, ValueRule, nearest};
 use crate::state::layer::compare_keys;
-use crate::state::{Identity, State};
+use crate::state::{Entry, Identity, Standing, State};
 use crate::sync::expect::{self, Judged, Outcome, Verdict};
 use crate::sync::plan::{Leaver, Prospect};
-use crate::sync::{self, Asked, Found, Known, Match, Plan, Progress, Search, Sought, Times};
+use crate::sync::{self, Asked, ExtractError, Found, Known, Match, Person, Plan, Progress, Search, Sought, Times};
 
 /// A patron's row, and everything that is known of it.
 #[derive(Debug)]
@@ -33,6 +34,49 @@ pub(super) struct Explained<'e> {
     pub(super) hold: Option<&'e Hold>,
     /// The expectations of this patron, and those that its values break.
     pub(super) verdicts: Vec<Verdict>,
+    /// What the other feeds have of the person.
+    pub(super) others: &'e [OtherFeed],
+}
+
+/// What a feed that hangs on the accounts has of a person, and what a push would do with it.
+#[derive(Debug)]
+pub(super) struct OtherFeed {
+    pub(super) contract: &'static Contract,
+    /// `None` if the person has no key in it.
+    pub(super) person: Option<Person>,
+    pub(super) known: Known,
+    pub(super) fate: Fate,
+}
+
+/// What a push would do with what a feed has of a person.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// The account has no value in the header that the feed knows people by.
+    NoKey(&'static str),
+    /// There is no row, or none that says something.
+    Nothing,
+    /// All rows are rejected.
+    Rejected,
+    /// The rows are left out, since there is no account.
+    NoAccount,
+    /// Some rows are rejected, and Infiniti keeps what it has.
+    Kept,
+    /// They are sent, or are as Infiniti has them.
+    Goes(Prospect),
+}
+
+impl Fate {
+    /// A stable name, for JSON.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::NoKey(_) => "no_key",
+            Self::Nothing => "nothing",
+            Self::Rejected => "rejected",
+            Self::NoAccount => "no_account",
+            Self::Kept => "kept",
+            Self::Goes(prospect) => prospect.change.map_or("unchanged", |change| change.reason.code()),
+        }
+    }
 }
 
 /// What the state says, and where it is.
@@ -57,6 +101,8 @@ pub(super) struct Absent<'a> {
     pub(super) near: &'a [Match],
     /// The row that was asked for.
     pub(super) row: Option<RowPlace>,
+    /// What the other feeds have of the person, if a name was asked for.
+    pub(super) others: &'a [OtherFeed],
 }
 
 impl Absent<'_> {
@@ -68,7 +114,8 @@ impl Absent<'_> {
 
 impl Explained<'_> {
     pub(super) fn exit_code(&self) -> ExitCode {
-        if self.rejection.is_some() { ExitCode::Rejections } else { ExitCode::Complete }
+        let is_rejected = self.rejection.is_some() || self.others.iter().any(OtherFeed::is_rejected);
+        if is_rejected { ExitCode::Rejections } else { ExitCode::Complete }
     }
 }
 
@@ -83,23 +130,34 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
     let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
     let place = asked_state.as_ref().unwrap_or(&mapping.state);
     let mut view = StateView { known: Known::nothing(), place: None, is_kept: !matches!(place, StateLocation::None) };
+    let mut known_others = Vec::new();
     if let Some(mut state) = State::look(place, &identity).await? {
         view.place = Some(state.place());
         view.known = Known::of(&mut state).await?;
+        for feed in &mapping.others {
+            state.turn_to(feed.contract.feed).await?;
+            known_others.push(Known::of(&mut state).await?);
+        }
         state.close().await;
     }
     let mapping = Arc::new(mapping);
     let progress = Arc::new(Progress::default());
     let shown = output.progress(&progress);
-    let search = sync::find(&mapping, sought.clone(), &progress).await;
+    let read = async {
+        let search = sync::find(&mapping, sought.clone(), &progress).await?;
+        let others = others(&mapping, &search, &sought, &view.known, known_others, now, &progress).await?;
+        Ok::<_, ExtractError>((search, others))
+    };
+    let read = read.await;
     shown.finish();
-    let search = search?;
+    let (search, others) = read?;
     let Some(found) = &search.found else {
         let absent = Absent {
             asked: &asked,
             mapping: &mapping,
             known: &view,
             near: &search.near,
+            others: &others,
             row: match sought {
                 Sought::Row(place) => Some(place),
                 Sought::Name(_) => None,
@@ -133,12 +191,83 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
         prospect: patron.map(|patron| Prospect::of(patrons, patron, (&mapping, &mapping.users), &view.known, now)),
         hold: mapping.hold_on(Zoned::now().date()),
         verdicts: verdicts(&mapping, &search, found, &view.known, now),
+        others: &others,
     };
     match args.format {
         FormatArg::Text => output.explained(&explained)?,
         FormatArg::Json => output.explained_json(&explained)?,
     }
     Ok(explained.exit_code())
+}
+
+/// What the other feeds have of the person. Of a mapping without any, nothing more is read.
+async fn others(
+    mapping: &Arc<Mapping>,
+    search: &Search,
+    sought: &Sought,
+    users: &Known,
+    known: Vec<Known>,
+    now: Timestamp,
+    progress: &Arc<Progress>,
+) -> Result<Vec<OtherFeed>, ExtractError> {
+    let username = match (&search.found, sought) {
+        (Some(found), _) => found.row.username.clone(),
+        (None, Sought::Name(name)) => Some(name.clone()),
+        (None, Sought::Row(_)) => None,
+    };
+    if mapping.others.is_empty() || (username.is_none() && search.found.is_none()) {
+        return Ok(Vec::new());
+    }
+    let value = |header: Header| match (&search.found, header) {
+        (_, USERNAME) => username.clone(),
+        (Some(found), _) => {
+            found.trace.headers.iter().find(|trace| trace.header == header).and_then(|trace| match &trace.result {
+                Traced::Sent(value) => Some(value.clone()),
+                Traced::SentBlank | Traced::LeftOut | Traced::Broken(_) => None,
+            })
+        }
+        (None, _) => None,
+    };
+    let keys = mapping.others.iter().filter_map(|feed| Some((feed.contract, value(feed.contract.account?)?))).collect();
+    let mut persons = sync::person(mapping, keys, progress).await?;
+    let is_coming = search
+        .found
+        .as_ref()
+        .is_some_and(|found| !search.patrons.rejections.iter().any(|rejection| rejection.place == found.row.place));
+    let is_accepted = username.as_deref().and_then(|username| users.entry(username));
+    let is_accepted = is_accepted.is_some_and(|entry| matches!(entry.standing, Standing::Active(_)));
+    let mut known = known.into_iter();
+    let mut others = Vec::new();
+    for feed in &mapping.others {
+        let known = known.next().unwrap_or_else(Known::nothing);
+        let place = persons.iter().position(|person| person.contract == feed.contract);
+        let person = place.map(|place| persons.swap_remove(place));
+        let fate = match &person {
+            None => Fate::NoKey(feed.contract.account.map_or("", |header| mapping.users.contract.rule(header).name)),
+            Some(person) => match person.patrons.order() {
+                [] if !person.patrons.rejections.is_empty() => Fate::Rejected,
+                [] => Fate::Nothing,
+                _ if !is_coming && !is_accepted => Fate::NoAccount,
+                [patron, ..] => {
+                    let prospect = Prospect::of(&person.patrons, *patron, (mapping, feed), &known, now);
+                    if prospect.is_kept { Fate::Kept } else { Fate::Goes(prospect) }
+                }
+            },
+        };
+        others.push(OtherFeed { contract: feed.contract, person, known, fate });
+    }
+    Ok(others)
+}
+
+impl OtherFeed {
+    fn is_rejected(&self) -> bool {
+        self.person.as_ref().is_some_and(|person| !person.patrons.rejections.is_empty())
+    }
+
+    /// What the state has of the person.
+    pub(super) fn entry(&self) -> Option<Entry<'_>> {
+        self.known.entry(&self.person.as_ref()?.key)
+    }
 }
 
 /// What is asked for, as it was typed and as it is looked for.

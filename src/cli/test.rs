@@ -10,11 +10,12 @@ use super::args::{TestArgs, TestFormatArg};
 use super::output::Output;
 use super::state::location;
 use crate::error::{Error, ExitCode};
-use crate::infiniti::patron::ExtractCount;
+use crate::infiniti::contract::Contract;
+use crate::infiniti::patron::{ExtractCount, Patrons};
 use crate::mapping::{self, Check, Mapping, Part, StateLocation, ValueRule};
 use crate::state::{Identity, State};
 use crate::sync::expect::{self, Outcome, Verdict};
-use crate::sync::{self, ExtractError, Known, Progress, Wanted};
+use crate::sync::{self, ExtractError, Feeds, Known, Progress, Wanted};
 
 /// What became of the test of one mapping.
 #[derive(Debug)]
@@ -28,10 +29,30 @@ pub(super) struct Tested {
 /// What was found.
 #[derive(Debug)]
 pub(super) struct Results {
-    pub(super) extracts: Vec<ExtractCount>,
-    pub(super) rejections: u64,
+    /// The accounts.
+    pub(super) users: FeedCount,
+    /// The other feeds that the mapping has.
+    pub(super) others: Vec<FeedCount>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) elapsed: Duration,
+}
+
+/// What a feed's extracts gave.
+#[derive(Debug)]
+pub(super) struct FeedCount {
+    pub(super) contract: &'static Contract,
+    pub(super) extracts: Vec<ExtractCount>,
+    pub(super) rejections: u64,
+}
+
+impl FeedCount {
+    fn of(patrons: Patrons) -> Self {
+        Self { contract: patrons.contract, rejections: patrons.rejections.len() as u64, extracts: patrons.extracts }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.extracts.iter().map(|extract| extract.rows).sum()
+    }
 }
 
 impl Tested {
@@ -39,13 +60,18 @@ impl Tested {
         match &self.result {
             Err(error) => error.exit_code(),
             Ok(results) if results.of_outcome(Outcome::Failed) > 0 => ExitCode::Stopped,
-            Ok(results) if results.rejections > 0 => ExitCode::Rejections,
+            Ok(results) if results.feeds().any(|feed| feed.rejections > 0) => ExitCode::Rejections,
             Ok(_) => ExitCode::Complete,
         }
     }
 }
 
 impl Results {
+    /// All feeds, the accounts first.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &FeedCount> {
+        std::iter::once(&self.users).chain(&self.others)
+    }
+
     pub(super) fn of_outcome(&self, outcome: Outcome) -> usize {
         self.verdicts.iter().filter(|verdict| verdict.outcome == outcome).count()
     }
@@ -90,17 +116,19 @@ async fn test(
     let mapping = Arc::new(mapping);
     let progress = Arc::new(Progress::default());
     let shown = output.progress(&progress);
-    let extraction = sync::extract(&mapping, Wanted { times: true, ..Wanted::default() }, &progress).await;
+    let wanted = Wanted { times: true, feeds: Feeds::ALL, ..Wanted::default() };
+    let extraction = sync::extract(&mapping, wanted, &progress).await;
     shown.finish();
     let mut extraction = extraction?;
-    let (elapsed, times) = (extraction.elapsed, std::mem::take(&mut extraction.times));
-    let patrons = extraction.into_first().ok_or(ExtractError::Crashed)?;
-    let judged = expect::judge(&patrons, &mapping, (&known.facts, &known.key), &times, Timestamp::now());
+    sync::settle(&mut extraction.feeds);
+    let mut feeds = extraction.feeds.into_iter();
+    let users = feeds.next().ok_or(ExtractError::Crashed)?;
+    let judged = expect::judge(&users, &mapping, (&known.facts, &known.key), &extraction.times, Timestamp::now());
     Ok(Results {
-        rejections: patrons.rejections.len() as u64,
-        extracts: patrons.extracts,
+        users: FeedCount::of(users),
+        others: feeds.map(FeedCount::of).collect(),
         verdicts: judged.verdicts,
-        elapsed,
+        elapsed: extraction.elapsed,
     })
 }
 

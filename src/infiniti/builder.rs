@@ -227,6 +227,14 @@ impl Builder {
         taken
     }
 
+    /// The next row is the one of this number, from 1, in the extract that was started last: those before are not shown to
+    /// this builder.
+    pub fn continue_at(&mut self, number: u64) {
+        if let Some(count) = self.extracts.last_mut() {
+            count.rows = number.saturating_sub(1);
+        }
+    }
+
     /// Takes rows of the extract that was started last while `observer` looks on, until it has what it wants.
     pub fn watched_rows(&mut self, block: &Block, observer: &mut impl Observer) {
         for row in block.rows() {

@@ -315,6 +315,36 @@ impl Patrons {
         self.warnings = found.into_iter().map(warning).collect();
     }
 
+    /// Keeps only these rows in what is shown or written, and only those patrons in [`order`](Self::order) who have one of
+    /// them. `is_wanted` asks for the value of a header, which is blank if the row does not fill it.
+    pub fn retain_rows(&mut self, mut is_wanted: impl FnMut(&dyn Fn(Header) -> String) -> bool) {
+        let mut order = std::mem::take(&mut self.order);
+        order.retain(|patron| {
+            let headers = self.headers(*patron);
+            let mut kept: Vec<u8> = Vec::new();
+            let (mut all, mut wanted) = (0, 0);
+            for line in self.lines_of(*patron) {
+                let value = |header| {
+                    let cell = headers.position(header).and_then(|position| raw_cells(line).nth(position));
+                    cell.map(|cell| cell_value(cell).into_owned()).unwrap_or_default()
+                };
+                all += 1;
+                if is_wanted(&value) {
+                    wanted += 1;
+                    kept.extend_from_slice(line);
+                }
+            }
+            if 0 < wanted && wanted < all {
+                self.records[*patron as usize].line = self.lines.push(&kept);
+                if let Some(group) = self.groups.get_mut(*patron as usize) {
+                    group.lines = wanted;
+                }
+            }
+            wanted > 0
+        });
+        self.order = order;
+    }
+
     /// Counts patrons as left out, since they have no account, and says so. They must not be in [`order`](Self::order) any more.
     pub fn leave_out(&mut self, patrons: &[u32]) {
         for patron in patrons {

@@ -94,6 +94,17 @@ pub enum Traced {
     Broken(Rule),
 }
 
+impl From<Ending<'_>> for Traced {
+    fn from(ending: Ending<'_>) -> Self {
+        match ending {
+            Ending::Sent(value) => Self::Sent(value.to_owned()),
+            Ending::SentBlank => Self::SentBlank,
+            Ending::LeftOut => Self::LeftOut,
+            Ending::Broken(rule) => Self::Broken(rule.clone()),
+        }
+    }
+}
+
 impl Observer for Trace {
     fn begins(&mut self, _: RowPlace) {
         self.headers.clear();
@@ -109,13 +120,7 @@ impl Observer for Trace {
     }
 
     fn ends(&mut self, header: Header, ending: Ending<'_>) {
-        let result = match ending {
-            Ending::Sent(value) => Traced::Sent(value.to_owned()),
-            Ending::SentBlank => Traced::SentBlank,
-            Ending::LeftOut => Traced::LeftOut,
-            Ending::Broken(rule) => Traced::Broken(rule.clone()),
-        };
-        self.headers.push(HeaderTrace { header, steps: std::mem::take(&mut self.steps), result });
+        self.headers.push(HeaderTrace { header, steps: std::mem::take(&mut self.steps), result: ending.into() });
     }
 
     fn row_ends(&mut self, _: Row<'_>) {}

@@ -19,31 +19,7 @@ const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];
 /// # Errors
 /// [`SourceError::File`] if the folder cannot be read.
 pub fn list(folder: &Path, sink: &mut RowSink) -> Result<(), SourceError> {
-    let failed = |error: io::Error| {
-        let (reason, hint) = match error.kind() {
-            io::ErrorKind::NotFound => (
-                "there is no such folder".to_owned(),
-                "check `images.folder`; it starts from the mapping's folder, and a share must be there at night, too",
-            ),
-            io::ErrorKind::NotADirectory => {
-                ("this is a file, not a folder".to_owned(), "name the folder of the pictures")
-            }
-            _ => (error.to_string(), "may the account that runs this read the folder?"),
-        };
-        SourceError::File { path: folder.display().to_string(), line: None, reason, hint: Some(hint.into()) }
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        // A link counts as what it leads to.
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_litter = name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter));
-        if !is_folder && !is_litter {
-            files.push(name.into_owned());
-        }
-    }
+    let mut files = files(folder).map_err(|error| failed(folder, &error))?;
     files.sort_unstable();
     let columns = COLUMNS.map(|name| Column { name: name.to_owned(), type_name: "text".to_owned() });
     if sink.columns(columns.to_vec()).is_err() {
@@ -59,4 +35,51 @@ pub fn list(folder: &Path, sink: &mut RowSink) -> Result<(), SourceError> {
     // A stopped sink has all it wants.
     let _stopped = sink.end();
     Ok(())
+}
+
+/// How many files the folder itself has, of which one can be opened.
+///
+/// # Errors
+/// [`SourceError::File`] if the folder cannot be read, or a file in it cannot be; without the file's name, which tells who it
+/// is of.
+pub fn count(folder: &Path) -> Result<u64, SourceError> {
+    let files = files(folder).map_err(|error| failed(folder, &error))?;
+    if let Some(file) = files.iter().min() {
+        fs::File::open(folder.join(file)).map_err(|error| SourceError::File {
+            path: folder.display().to_string(),
+            line: None,
+            reason: format!("its files cannot be opened: {error}"),
+            hint: Some("may the account that runs this read the files, too?".into()),
+        })?;
+    }
+    Ok(files.len() as u64)
+}
+
+/// The files of the folder itself. Hidden files are nobody's.
+fn files(folder: &Path) -> io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A link counts as what it leads to.
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_litter = name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter));
+        if !is_folder && !is_litter {
+            files.push(name.into_owned());
+        }
+    }
+    Ok(files)
+}
+
+fn failed(folder: &Path, error: &io::Error) -> SourceError {
+    let (reason, hint) = match error.kind() {
+        io::ErrorKind::NotFound => (
+            "there is no such folder".to_owned(),
+            "check `images.folder`; it starts from the mapping's folder, and a share must be there at night, too",
+        ),
+        io::ErrorKind::NotADirectory => ("this is a file, not a folder".to_owned(), "name the folder of the pictures"),
+        _ => (error.to_string(), "may the account that runs this read the folder?"),
+    };
+    SourceError::File { path: folder.display().to_string(), line: None, reason, hint: Some(hint.into()) }
 }

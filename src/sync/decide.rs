@@ -73,3 +73,15 @@ impl Request<'_> {
         Ok(Plans::new(plans))
     }
 }
+
+/// Leaves out of the other feeds who has no account, for those who look and send nothing: as far as the rows of the accounts
+/// tell, which must be the first. No state is asked, so whoever left since the last push counts as one without.
+pub fn settle(feeds: &mut [Patrons]) {
+    let Some((users, others)) = feeds.split_first_mut() else { return };
+    if users.contract.account.is_none() && !others.is_empty() {
+        let accounts = Accounts::of(users, &Known::nothing(), true);
+        for patrons in others {
+            accounts.settle(patrons);
+        }
+    }
+}

@@ -215,7 +215,7 @@ pub(super) async fn run_queries(
 }
 
 /// The extracts of these feeds, in the order in which they are read.
-fn extracts(mapping: &Mapping, feeds: Feeds) -> impl Iterator<Item = (&Feed, &Extract)> {
+pub(super) fn extracts(mapping: &Mapping, feeds: Feeds) -> impl Iterator<Item = (&Feed, &Extract)> {
     let feeds = mapping.feeds().filter(move |feed| feeds.contains(feed.contract));
     feeds.flat_map(|feed| feed.extracts.iter().map(move |extract| (feed, extract)))
 }

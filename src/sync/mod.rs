@@ -8,17 +8,19 @@ pub mod expect;
 mod extract;
 mod find;
 mod freshness;
+mod person;
 pub mod plan;
 mod prepare;
 mod run;
 
 pub use album::Album;
 pub use columns::{ColumnView, ExtractColumns, columns};
-pub use decide::Request;
+pub use decide::{Request, settle};
 pub(crate) use extract::missing_columns;
 pub use extract::{ExtractError, Extraction, Wanted, extract};
 pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};
+pub use person::{Person, PersonRow, person};
 pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Plans, Reason, Scope, Stop, Why};
 pub use run::{Failure, Report, Reports, Run, Timing, push, stop, summary};
 

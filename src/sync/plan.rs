@@ -32,7 +32,7 @@ use crate::infiniti::patron::Patrons;
 use crate::infiniti::payload::cell_value;
 use crate::mapping::{Feed, LeaverAction, Leavers, Mapping, Mode, Send};
 use crate::state::layer::compare_keys;
-use crate::state::{Accepted, Entry, Facts, State, StateError};
+use crate::state::{Accepted, Entry, Facts, Standing, State, StateError};
 
 /// What a push would do: a plan for each feed that it sends.
 #[derive(Debug)]
@@ -251,6 +251,24 @@ impl Known {
     /// What is known of a patron.
     pub fn entry(&self, username: &str) -> Option<Entry<'_>> {
         self.accepted.entries().find(|entry| compare_keys(entry.username, username).is_eq())
+    }
+
+    /// The keys of another feed's patrons that are those of these usernames: by the prints of the account's header, since no
+    /// value of it is kept. A text that is such a key itself stands for it.
+    pub fn keys_of(&self, usernames: &[String], header: Header, others: &Accepted) -> Vec<String> {
+        let wanted: HashSet<String> = usernames.iter().map(|username| username.to_lowercase()).collect();
+        let own = self.accepted.entries().filter(|entry| wanted.contains(&entry.username.to_lowercase()));
+        let prints: HashSet<[u8; 8]> = own
+            .filter_map(|entry| match entry.standing {
+                Standing::Active(active) => active.print(header)?.try_into().ok(),
+                Standing::New | Standing::Deactivated { .. } => None,
+            })
+            .collect();
+        let is_meant = |entry: &Entry<'_>| {
+            wanted.contains(&entry.username.to_lowercase())
+                || prints.contains(&self.key.print(header, entry.username.as_bytes()).to_le_bytes())
+        };
+        others.entries().filter(is_meant).map(|entry| entry.username.to_owned()).collect()
     }
 
     /// Without a state, or with one that has not heard of the mapping.

@@ -5,6 +5,7 @@
 pub mod browser;
 pub mod context;
 pub mod drops;
+pub mod feeds;
 pub mod network;
 pub mod receivers;
 pub mod servers;

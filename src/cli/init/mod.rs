@@ -169,9 +169,9 @@ fn compose(answers: &Answers, look: Option<&Look<'_>>) -> String {
     match answers.template {
         Some(shipped) => {
             let (comment, users) = files::parts(shipped.text);
-            format!("{editors}{comment}\n{head}\n{users}")
+            format!("{editors}{comment}\n{head}\n{users}{OTHERS}")
         }
-        None => format!("{editors}{INTRODUCTION}\n{head}\n{}{LATER}", propose::users(look)),
+        None => format!("{editors}{INTRODUCTION}\n{head}\n{}{LATER}{OTHERS}", propose::users(look)),
     }
 }
 
@@ -193,6 +193,38 @@ const LATER: &str = "
 # full_every: 7d
 # leavers: { action: deactivate, after: 3d }
 ";
+
+/// The other feeds. Nothing in them is guessed: neither tables nor what Infiniti alone can tell.
+const OTHERS: &str = r##"
+# Infiniti takes more of people who have an account. To send it, too, take the "# " off the lines of what you want, and write
+# the queries:
+#
+# contacts:                                   # whom the library writes to: one row a contact
+#   extracts:
+#     - name: contacts
+#       query: SELECT login, addressee, emails FROM your_contacts
+#       columns:
+#         username: login
+#         type: { value: email }              # email or phone
+#         role: { value: guardian }           # patron or guardian
+#         primary: { value: true }
+#         addressee: addressee
+#         contact: { column: emails, split: ";" }     # one contact for each address in the cell
+#         scenarios: { value: ANY }           # what for: ANY, NONE, or codes such as OVERDUE
+#
+# images:                                     # pictures, jpg or png
+#   path:                                     # ask Concord, or see Infiniti's help on "autoSync patron images"
+#   folder: photos                            # files named by the account's adminsystemid: 00012345.jpg
+#
+# groups:                                     # library groups: one row a group of a patron
+#   path:                                     # ask Concord, or see Infiniti's help on "autoSync patron groups"
+#   header:                                   # likewise: the name of the group's column in the CSV
+#   allow:                                    # the groups that may be sent: [Students, Staff]
+#   extracts:
+#     - name: groups
+#       query: SELECT login, library_group FROM your_groups
+#       columns: { username: login, group: library_group }
+"##;
 
 /// The names of the secrets that the mapping refers to.
 fn names(source: &Connection) -> Vec<String> {

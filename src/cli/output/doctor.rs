@@ -12,6 +12,7 @@ use crate::cli::args::FormatArg;
 use crate::cli::doctor::Examined;
 use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::client::Way;
+use crate::infiniti::contract::USERS;
 use crate::mapping::keyring::STORE;
 use crate::mapping::{MappingError, Origin, Problem, Severity};
 use crate::ops::doctor::bundle::Collected;
@@ -274,7 +275,8 @@ fn step_object(step: &Step) -> Value {
         "found": words.found,
         "hint": words.hint,
     });
-    if let Kind::Extract(name) = &step.kind {
+    if let Kind::Extract { feed, name } = &step.kind {
+        object["feed"] = (*feed).into();
         object["extract"] = name.as_str().into();
     }
     object
@@ -303,7 +305,8 @@ fn code(kind: &Kind) -> &'static str {
         Kind::SourceEncoding => "source_encoding",
         Kind::SourceWriting => "source_writing",
         Kind::SourceClock => "source_clock",
-        Kind::Extract(_) => "extract",
+        Kind::Extract { .. } => "extract",
+        Kind::Pictures => "images_folder",
         Kind::TargetProxy => "target_proxy",
         Kind::TargetName => "target_name",
         Kind::TargetTls => "target_tls",
@@ -331,7 +334,9 @@ fn short_label(kind: &Kind) -> String {
         Kind::SourceEncoding => "encoding",
         Kind::SourceWriting => "rights",
         Kind::SourceClock => "clock",
-        Kind::Extract(name) => return format!("extract `{name}`"),
+        Kind::Extract { feed, name } if *feed == USERS.feed => return format!("extract `{name}`"),
+        Kind::Extract { feed, name } => return format!("extract `{name}` of {feed}"),
+        Kind::Pictures => "images folder",
         Kind::TargetProxy => "proxy",
         Kind::TargetAnswer => "answer",
         Kind::TargetCredentials => "credentials",
@@ -398,6 +403,11 @@ fn problem_lines(problems: &[&Problem], noun: &str) -> String {
     text
 }
 
+fn pictures_words(folder: &Path, files: u64) -> Words {
+    let hint = (files == 0).then(|| "are the pictures in another folder, or in folders below it?".into());
+    Words { found: format!("`{}`: {}", folder.display(), counted(files, "file")), hint }
+}
+
 fn finding_words(finding: &Finding) -> Words {
     let mut hint: Option<Hint> = None;
     let found = match finding {
@@ -456,6 +466,7 @@ fn finding_words(finding: &Finding) -> Words {
             }
             extract_text(*columns, *rows, *is_cut)
         }
+        Finding::Pictures { folder, files } => return pictures_words(folder, *files),
         Finding::Slow { waited, allowed } => {
             hint = Some(
                 "`sispush preview` shows whether it comes to an end; a push waits as long as `source.timeout` says"

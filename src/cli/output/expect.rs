@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::result::read_text;
 use super::{ERROR, Output, STRONG, WARNING, counted, json, number, seconds, write_failed};
-use crate::cli::test::{Results, Tested};
+use crate::cli::test::{FeedCount, Results, Tested};
 use crate::error::{Error, ExitCode};
 use crate::infiniti::contract::USERS;
 use crate::sync::NoTime;
@@ -51,22 +52,23 @@ fn write_results(
     results: &Results,
     show_values: bool,
 ) -> io::Result<()> {
-    let rows: u64 = results.extracts.iter().map(|extract| extract.rows).sum();
-    let extracts: Vec<String> =
-        results.extracts.iter().map(|extract| format!("{} {}", extract.name, number(extract.rows))).collect();
-    writeln!(
-        out,
-        "{STRONG}{name}{STRONG:#}: read {}: {} ({})",
-        counted(rows, "row"),
-        extracts.join(", "),
-        seconds(results.elapsed)
-    )?;
-    if results.rejections > 0 {
-        let rejected = counted(results.rejections, "row");
+    for feed in results.feeds() {
+        let read = read_text(&feed.extracts);
+        match feed.contract.account {
+            None => writeln!(out, "{STRONG}{name}{STRONG:#}: read {read} ({})", seconds(results.elapsed))?,
+            Some(_) => writeln!(out, "  {:<9} {read}", feed.contract.feed)?,
+        }
+    }
+    for feed in results.feeds().filter(|feed| feed.rejections > 0) {
+        let (of, option) = match feed.contract.account {
+            None => (String::new(), String::new()),
+            Some(_) => (format!(" of {}", feed.contract.feed), format!(" --feed {}", feed.contract.feed)),
+        };
+        let rejected = counted(feed.rejections, "row");
+        let path = path.display();
         writeln!(
             out,
-            "  {WARNING}rejected{WARNING:#}  {rejected}; `sispush preview {} --rejected` says why",
-            path.display()
+            "  {WARNING}rejected{WARNING:#}  {rejected}{of}; `sispush preview {path}{option} --rejected` says why"
         )?;
     }
     for verdict in &results.verdicts {
@@ -157,6 +159,14 @@ fn age_text(age: Duration) -> String {
     }
 }
 
+fn feed_object(feed: &FeedCount) -> Value {
+    json!({
+        "feed": feed.contract.feed,
+        "extracts": json::extracts(&feed.extracts),
+        "rejected": feed.rejections,
+    })
+}
+
 fn tested_object(tested: &Tested, show_values: bool) -> Value {
     let mut object = json!({
         "file": tested.path,
@@ -164,12 +174,18 @@ fn tested_object(tested: &Tested, show_values: bool) -> Value {
         "exit_code": tested.exit_code().number(),
     });
     let more = match &tested.result {
-        Ok(results) => json!({
-            "read_seconds": results.elapsed.as_secs_f64(),
-            "extracts": json::extracts(&results.extracts),
-            "rejected": results.rejections,
-            "expectations": verdicts(&results.verdicts, show_values),
-        }),
+        Ok(results) => {
+            let mut fields = json!({
+                "read_seconds": results.elapsed.as_secs_f64(),
+                "extracts": json::extracts(&results.users.extracts),
+                "rejected": results.users.rejections,
+                "expectations": verdicts(&results.verdicts, show_values),
+            });
+            if !results.others.is_empty() {
+                fields["feeds"] = results.others.iter().map(feed_object).collect();
+            }
+            fields
+        }
         Err(error) => {
             let mut fields = json!({ "error": json::error_object(error, error.hint().as_ref()) });
             if let Error::Mapping(error) = error {

@@ -6,20 +6,21 @@ use serde_json::{Map, Value, json};
 
 use super::expect::{verdict_text, verdicts};
 use super::plan::{names, reason_words, scope, stage_words, wait_text};
-use super::preview::MASK;
-use super::result::hold_text;
+use super::preview::{MASK, shown_cell};
+use super::result::{hold_text, write_findings};
 use super::state::{Patron, patron_object};
 use super::{ERROR, HINT, Output, STRONG, WARNING, counted, json as as_json, number, write_failed};
-use crate::cli::explain::{Absent, Explained, StateView, by_another_header};
+use crate::cli::explain::{Absent, Explained, Fate as OtherFate, OtherFeed, StateView, by_another_header};
 use crate::error::{Error, ExitCode};
-use crate::infiniti::contract::{Header, HeaderSet, Kind, USERS};
+use crate::infiniti::contract::{Contract, Header, HeaderSet, Kind, Presence, Rows, USERS};
 use crate::infiniti::patron::WarningKind;
 use crate::infiniti::trace::{HeaderTrace, Stage, Traced};
 use crate::infiniti::value::RowPlace;
 use crate::mapping::{Extract, Input, Mapping, Rule};
+use crate::state::Entry;
 use crate::sync::expect::Outcome;
 use crate::sync::plan::Prospect;
-use crate::sync::{Match, Reason, Scope};
+use crate::sync::{Match, Person, PersonRow, Reason, Scope};
 
 impl Output {
     /// A patron, for people.
@@ -35,7 +36,10 @@ impl Output {
     /// That no query gives a patron, and what is known all the same.
     pub(in crate::cli) fn absent(&mut self, absent: &Absent<'_>, shows_state: bool) -> Result<(), Error> {
         if shows_state {
-            write_absent(&mut self.data(), absent).map_err(write_failed)?;
+            let mut out = self.data();
+            write_absent(&mut out, absent)
+                .and_then(|()| write_others(&mut out, absent.others, absent.known))
+                .map_err(write_failed)?;
         }
         let mut notes = self.notes();
         let (message, hint) = absent_text(absent);
@@ -87,7 +91,118 @@ fn write_explained(out: &mut impl Write, explained: &Explained<'_>) -> io::Resul
             "  not read  the rows after this one; one with the same username or barcode would clash with it: `sispush diff` and `sispush preview --rejected` read all rows"
         )?;
     }
+    write_others(out, explained.others, explained.known)
+}
+
+/// What the other feeds have of the person, each in a block of its own.
+fn write_others(out: &mut impl Write, others: &[OtherFeed], view: &StateView) -> io::Result<()> {
+    for other in others {
+        let feed = other.contract.feed;
+        let Some(person) = &other.person else {
+            writeln!(out, "{STRONG}{feed}{STRONG:#}")?;
+            writeln!(out, "  push      {}", other_text(other, None))?;
+            continue;
+        };
+        writeln!(out, "{STRONG}{feed}{STRONG:#}: {} of `{}`", counted(places(person), "row"), person.key)?;
+        for row in &person.rows {
+            let place = format!("{} row {}", person.patrons.extract_name(row.place.extract), row.place.row);
+            match row_fate(person, row) {
+                RowFate::Sent => writeln!(out, "  row       {place}: {}", values_text(person.contract, row))?,
+                // Why is told below.
+                RowFate::Rejected => {}
+                RowFate::Empty(header) => {
+                    writeln!(out, "  left out  {place}: `{}` is blank", person.contract.rule(header).name)?;
+                }
+            }
+        }
+        write_findings(out, &person.patrons, usize::MAX)?;
+        let known = match other.entry() {
+            Some(entry) => entry_text(other.contract, &entry),
+            None if view.place.is_some() => "not known: never sent, or forgotten".to_owned(),
+            None => known_text(view, &person.key),
+        };
+        writeln!(out, "  state     {known}")?;
+        writeln!(out, "  push      {}", other_text(other, Some(person)))?;
+    }
     Ok(())
+}
+
+/// How many rows of the source a person has.
+fn places(person: &Person) -> u64 {
+    let mut places: Vec<RowPlace> = person.rows.iter().map(|row| row.place).collect();
+    places.dedup();
+    places.len() as u64
+}
+
+/// What becomes of one row of a person.
+enum RowFate {
+    Sent,
+    Rejected,
+    /// This header, which the row is there for, is blank.
+    Empty(Header),
+}
+
+impl RowFate {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Sent => "valid",
+            Self::Rejected => "rejected",
+            Self::Empty(_) => "left_out",
+        }
+    }
+}
+
+fn row_fate(person: &Person, row: &PersonRow) -> RowFate {
+    let is_left_out = |(header, result): &&(Header, Traced)| {
+        let presence = person.contract.rule(*header).presence;
+        *result == Traced::LeftOut && matches!(presence, Presence::Content | Presence::OneOfContent)
+    };
+    match row.headers.iter().find(is_left_out) {
+        Some((header, _)) => RowFate::Empty(*header),
+        None if person.patrons.rejections.iter().any(|rejection| rejection.place == row.place) => RowFate::Rejected,
+        None => RowFate::Sent,
+    }
+}
+
+/// The values of a row as they are sent, without the key, which is the same in all.
+fn values_text(contract: &Contract, row: &PersonRow) -> String {
+    let each = row.headers.iter().filter(|(header, _)| *header != contract.key()).filter_map(|(header, result)| {
+        Some(format!("{} {}", contract.rule(*header).name, quoted(&sent_value(contract, *header, result)?, false)))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn sent_value(contract: &Contract, header: Header, result: &Traced) -> Option<String> {
+    match result {
+        Traced::Sent(value) => Some(shown_cell(contract, header, value, false).into_owned()),
+        Traced::SentBlank => Some(String::new()),
+        Traced::LeftOut | Traced::Broken(_) => None,
+    }
+}
+
+/// What a push would do, and why.
+fn other_text(other: &OtherFeed, person: Option<&Person>) -> String {
+    let keeps = if other.entry().is_some() { "; Infiniti keeps what it has" } else { "" };
+    match &other.fate {
+        OtherFate::NoKey(header) => format!("nothing: no account gives an `{header}`, by which {} are known", other.contract.feed),
+        OtherFate::Nothing if other.entry().is_some() => {
+            "nothing: the source has none any longer; they are told as gone, and Infiniti keeps what it has".to_owned()
+        }
+        OtherFate::Nothing => "nothing: there is nothing to send".to_owned(),
+        OtherFate::Rejected => format!("would send nothing, since every row is rejected{keeps}"),
+        OtherFate::NoAccount => format!("would send nothing: left out, having no account{keeps}"),
+        OtherFate::Kept => "would send nothing until the rejected rows are repaired, since what is sent replaces what is there; Infiniti keeps what it has".to_owned(),
+        OtherFate::Goes(prospect) => {
+            let rows = person
+                .map(|person| person.patrons.order().iter().map(|patron| person.patrons.line_count(*patron) as u64).sum())
+                .unwrap_or_default();
+            let what = match other.contract.rows {
+                Rows::One => "it".to_owned(),
+                Rows::Several => counted(rows, "row"),
+            };
+            goes_text(other.contract, prospect, &what)
+        }
+    }
 }
 
 fn write_checks(out: &mut impl Write, explained: &Explained<'_>) -> io::Result<()> {
@@ -145,10 +260,15 @@ fn known_text(view: &StateView, username: &str) -> String {
     let Some(entry) = view.known.entry(username) else {
         return "not known: never sent, or forgotten".to_owned();
     };
-    let patron = Patron::of(&entry);
+    entry_text(&USERS, &entry)
+}
+
+fn entry_text(contract: &Contract, entry: &Entry<'_>) -> String {
+    let patron = Patron::of(contract, entry);
     let at = patron.at.map(|at| format!(" at {at}")).unwrap_or_default();
     let missing = patron.missing_since.map(|since| format!("; missing since {since}")).unwrap_or_default();
-    format!("{}{at}; last row {}{missing}", patron.standing, patron.outcome)
+    let rows = if contract.rows == Rows::One { "last row" } else { "last rows" };
+    format!("{}{at}; {rows} {}{missing}", patron.standing, patron.outcome)
 }
 
 fn write_prospect(out: &mut impl Write, explained: &Explained<'_>) -> io::Result<()> {
@@ -178,16 +298,24 @@ fn write_prospect(out: &mut impl Write, explained: &Explained<'_>) -> io::Result
 }
 
 fn prospect_text(prospect: &Prospect) -> String {
+    match prospect.change {
+        None => format!("{}: would not send the row, which is as Infiniti accepted it", scope(prospect.scope)),
+        Some(_) => goes_text(&USERS, prospect, &counted(prospect.sent.len() as u64, "header")),
+    }
+}
+
+fn goes_text(contract: &Contract, prospect: &Prospect, what: &str) -> String {
     let Some(change) = &prospect.change else {
-        return format!("{}: would not send the row, which is as Infiniti accepted it", scope(prospect.scope));
+        return format!("{}: would send nothing, since all is as Infiniti accepted it", scope(prospect.scope));
     };
     let why = match change.reason {
         Reason::New => "new, never sent before".to_owned(),
-        Reason::Changed => format!("changed in {}", names(&USERS, change.headers)),
+        Reason::Changed if change.headers.is_empty() => "changed".to_owned(),
+        Reason::Changed => format!("changed in {}", names(contract, change.headers)),
         Reason::Resent => "unchanged, but a full push sends everybody".to_owned(),
         Reason::Failed | Reason::Unknown | Reason::Returned => reason_words(change.reason).to_owned(),
     };
-    format!("{}: would send {}: {why}", scope(prospect.scope), counted(prospect.sent.len() as u64, "header"))
+    format!("{}: would send {what}: {why}", scope(prospect.scope))
 }
 
 /// The way of one header, from its column to what is sent.
@@ -462,7 +590,7 @@ fn explained_object(explained: &Explained<'_>) -> Value {
         "broken": broken,
         "warnings": as_json::warnings(&found.alone),
         "expectations": verdicts(&explained.verdicts, true),
-        "state": entry.as_ref().map(patron_object),
+        "state": entry.as_ref().map(|entry| patron_object(&USERS, entry)),
         "state_place": explained.known.place,
         "hold": explained.hold.map(as_json::hold_object),
         "push": explained.prospect.as_ref().map(|prospect| json!({
@@ -476,10 +604,55 @@ fn explained_object(explained: &Explained<'_>) -> Value {
         })),
         "all_rows_read": search.is_whole,
     });
+    add_others(&mut object, explained.others);
     if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
         object.extend(more);
     }
     object
+}
+
+/// What the other feeds have, if the mapping has any.
+fn add_others(object: &mut Value, others: &[OtherFeed]) {
+    if !others.is_empty() {
+        object["feeds"] = others.iter().map(other_object).collect();
+    }
+}
+
+fn other_object(other: &OtherFeed) -> Value {
+    let contract = other.contract;
+    let name = |header: Header| contract.rule(header).name;
+    let row_object = |person: &Person, row: &PersonRow| {
+        let values = row.headers.iter().filter_map(|(header, result)| {
+            Some((name(*header).to_owned(), sent_value(contract, *header, result)?.into()))
+        });
+        json!({
+            "extract": person.patrons.extract_name(row.place.extract),
+            "row": row.place.row,
+            "result": row_fate(person, row).code(),
+            "values": values.collect::<Map<String, Value>>(),
+        })
+    };
+    let person = other.person.as_ref();
+    let prospect = match &other.fate {
+        OtherFate::Goes(prospect) => Some(prospect),
+        OtherFate::NoKey(_) | OtherFate::Nothing | OtherFate::Rejected | OtherFate::NoAccount | OtherFate::Kept => None,
+    };
+    let changed = prospect.and_then(|prospect| prospect.change).map(|change| change.headers).unwrap_or_default();
+    json!({
+        "feed": contract.feed,
+        "key": person.map(|person| &person.key),
+        "rows": person.map(|person| person.rows.iter().map(|row| row_object(person, row)).collect::<Vec<_>>()),
+        "rejections": person.map(|person| as_json::rejections(&person.patrons)),
+        "warnings": person.map(|person| as_json::warnings(&person.patrons)),
+        "state": other.entry().map(|entry| patron_object(contract, &entry)),
+        "push": {
+            "mode": prospect.map(|prospect| if prospect.scope == Scope::Delta { "delta" } else { "full" }),
+            "full_since": prospect.and_then(|prospect| as_json::full_since(prospect.scope)),
+            "sends": prospect.is_some_and(|prospect| prospect.change.is_some()),
+            "reason": other.fate.code(),
+            "changed": changed.iter().map(name).collect::<Vec<_>>(),
+        },
+    })
 }
 
 fn header_object(trace: &HeaderTrace, rule: &Rule, explained: &Explained<'_>) -> Value {
@@ -509,19 +682,21 @@ fn header_object(trace: &HeaderTrace, rule: &Rule, explained: &Explained<'_>) ->
 
 fn absent_object(absent: &Absent<'_>) -> Value {
     let entry = absent.known.known.entry(absent.asked);
-    json!({
+    let mut object = json!({
         "exit_code": ExitCode::Rejections.number(),
         "found": false,
         "asked": absent.asked,
         "error": absent_text(absent).0,
         "near": absent.near.iter().map(|row| match_object(absent.mapping, row)).collect::<Vec<_>>(),
         "extracts": as_json::extracts(&absent.plan.patrons.extracts),
-        "state": entry.as_ref().map(patron_object),
+        "state": entry.as_ref().map(|entry| patron_object(&USERS, entry)),
         "state_place": absent.known.place,
         "leaver": absent.leaver().map(|leaver| json!({
             "stage": leaver.stage.code(),
             "missing_since": leaver.since.timestamp().to_string(),
         })),
         "all_rows_read": true,
-    })
+    });
+    add_others(&mut object, absent.others);
+    object
 }

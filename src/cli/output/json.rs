@@ -10,8 +10,9 @@ use super::plan::stop_text;
 use super::{Output, write_failed};
 use crate::cli::push::{Done, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
-use crate::infiniti::contract::{Header, HeaderSet};
+use crate::infiniti::contract::{Header, HeaderSet, Rows};
 use crate::infiniti::patron::{ExtractCount, Patrons, WarningKind};
+use crate::infiniti::value::RowPlace;
 use crate::mapping::{Hold, Mapping, MappingError, schema};
 use crate::sync::plan::Stage;
 use crate::sync::{Failure, Plan, Reason, Report, Scope, Why};
@@ -57,21 +58,30 @@ pub(super) fn write(out: &mut (impl Write + ?Sized), value: &Value) -> io::Resul
     writeln!(out)
 }
 
-/// Patrons, rejections and warnings.
+/// Patrons, rejections and warnings. A patron that may have several rows has all of them, and the places that they were read from.
 pub(super) fn preview(patrons: &Patrons, shown: &dyn Fn(Header, &str) -> String) -> Value {
-    let rows: Vec<Value> = patrons
-        .order()
-        .iter()
-        .map(|patron| {
-            let place = patrons.place(*patron);
-            let mut values = Map::new();
-            for (header, value) in patrons.values(*patron) {
-                values.insert(patrons.contract.rule(header).name.to_owned(), shown(header, &value).into());
-            }
-            json!({ "extract": patrons.extract_name(place.extract), "row": place.row, "values": values })
-        })
-        .collect();
-    json!({ "patrons": rows, "rejections": rejections(patrons), "warnings": warnings(patrons) })
+    let place = |place: &RowPlace| {
+        let mut object = Map::new();
+        object.insert("extract".into(), patrons.extract_name(place.extract).into());
+        object.insert("row".into(), place.row.into());
+        object
+    };
+    let values = |row: Vec<(Header, String)>| -> Value {
+        let name = |header| patrons.contract.rule(header).name.to_owned();
+        Value::Object(row.into_iter().map(|(header, value)| (name(header), shown(header, &value).into())).collect())
+    };
+    let each = patrons.order().iter().map(|patron| match patrons.contract.rows {
+        Rows::One => {
+            let mut object = place(&patrons.place(*patron));
+            object.insert("values".into(), patrons.rows_of(*patron).map(values).next().unwrap_or_default());
+            Value::Object(object)
+        }
+        Rows::Several => json!({
+            "places": patrons.places_of(*patron).iter().map(place).collect::<Vec<_>>(),
+            "rows": patrons.rows_of(*patron).map(values).collect::<Vec<_>>(),
+        }),
+    });
+    json!({ "patrons": each.collect::<Vec<_>>(), "rejections": rejections(patrons), "warnings": warnings(patrons) })
 }
 
 /// What one mapping's push came to.
@@ -311,7 +321,7 @@ pub(super) fn error_object(error: &dyn std::error::Error, hint: Option<&Hint>) -
     json!({ "message": error.to_string(), "causes": causes(error), "hint": hint })
 }
 
-fn rejections(patrons: &Patrons) -> Value {
+pub(super) fn rejections(patrons: &Patrons) -> Value {
     let extract_name = |extract| patrons.extract_name(extract);
     patrons
         .rejections

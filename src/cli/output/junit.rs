@@ -47,6 +47,16 @@ fn write_results<W: Write>(writer: &mut Writer<W>, name: &str, results: &Results
         .with_attribute(("skipped", count(Outcome::Skipped).as_str()))
         .with_attribute(("time", format!("{:.3}", results.elapsed.as_secs_f64()).as_str()));
     suite.write_inner_content(|writer| {
+        writer.create_element("properties").write_inner_content(|writer| {
+            let counts = results.feeds().flat_map(|feed| {
+                let name = feed.contract.feed;
+                [(format!("{name}.rows"), feed.rows()), (format!("{name}.rejected"), feed.rejections)]
+            });
+            counts.into_iter().try_for_each(|(name, count)| {
+                let property = writer.create_element("property").with_attribute(("name", name.as_str()));
+                property.with_attribute(("value", count.to_string().as_str())).write_empty().map(drop)
+            })
+        })?;
         results.verdicts.iter().try_for_each(|verdict| write_case(writer, name, verdict, show_values))
     })?;
     Ok(())

@@ -7,11 +7,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
 use super::result::{rejection_text, write_findings};
-use super::{Output, WARNING, counted, json as as_json, number, write_failed};
+use super::{Output, STRONG, WARNING, bytes, counted, json as as_json, number, write_failed};
 use crate::cli::args::PreviewFormatArg;
 use crate::cli::preview::{Place, Shown, What};
 use crate::error::Error;
-use crate::infiniti::contract::{Header, Kind, USERS};
+use crate::infiniti::contract::{Contract, Header, Kind};
+use crate::infiniti::image::Description;
 use crate::infiniti::patron::Patrons;
 use crate::ops;
 use crate::sync::{ColumnView, ExtractColumns};
@@ -20,31 +21,71 @@ use crate::sync::{ColumnView, ExtractColumns};
 pub(super) const MASK: &str = "***";
 
 impl Output {
-    /// Patrons and rejections.
-    pub(in crate::cli) fn preview(&mut self, mut shown: Shown, place: Place<'_>) -> Result<(), Error> {
+    /// Patrons and rejections, feed by feed.
+    pub(in crate::cli) fn preview(&mut self, mut feeds: Vec<Shown>, place: Place<'_>) -> Result<(), Error> {
         if place.mask {
-            mask_usernames(&mut shown.patrons);
-        }
-        self.write_to(place, |out| match place.format {
-            PreviewFormatArg::Json => as_json::write(out, &preview_object(&shown, place.mask)),
-            PreviewFormatArg::Table if shown.what == What::Rejected => write_rejections(out, &shown.patrons),
-            PreviewFormatArg::Csv if shown.what == What::Rejected => write_rejections_csv(out, &shown.patrons),
-            PreviewFormatArg::Table => write_table(out, &shown.patrons, place.mask),
-            PreviewFormatArg::Csv => {
-                shown.patrons.write_csv(shown.headers, |header, cell| shown_cell(header, cell, place.mask), out)
+            for shown in &mut feeds {
+                mask_usernames(&mut shown.patrons);
             }
-        })?;
-        if let Some(file) = place.file {
-            let what = match shown.what {
-                What::Rejected => counted(shown.patrons.rejections.len() as u64, "rejected row"),
-                What::Everybody | What::Some => counted(shown.patrons.order().len() as u64, "patron"),
-            };
-            writeln!(self.data(), "{}: {what}", file.display()).map_err(write_failed)?;
         }
         if place.format == PreviewFormatArg::Json {
-            return Ok(());
+            self.write_to(place, |out| as_json::write(out, &previews_object(&feeds, place.mask)))?;
+            return feeds.iter().try_for_each(|shown| self.file_written(shown, place));
         }
-        write_notes(&mut self.notes(), &shown).map_err(write_failed)
+        let has_heads = feeds.len() > 1;
+        for (number, shown) in feeds.iter().enumerate() {
+            let head = has_heads.then_some(shown.patrons.contract.feed);
+            self.write_to(place, |out| {
+                if let Some(feed) = head {
+                    let gap = if number == 0 { "" } else { "\n" };
+                    writeln!(out, "{gap}{STRONG}{feed}{STRONG:#}")?;
+                }
+                match (place.format, shown.what) {
+                    (PreviewFormatArg::Csv, What::Rejected) => write_rejections_csv(out, &shown.patrons),
+                    (PreviewFormatArg::Csv, _) => {
+                        let contract = shown.patrons.contract;
+                        shown.patrons.write_csv(
+                            shown.headers,
+                            |header, cell| shown_cell(contract, header, cell, place.mask),
+                            out,
+                        )
+                    }
+                    (_, What::Rejected) => write_rejections(out, &shown.patrons),
+                    (_, _) => write_table(out, &shown.patrons, place.mask),
+                }
+            })?;
+            self.file_written(shown, place)?;
+            let mut said = Vec::new();
+            write_notes(&mut said, shown).map_err(write_failed)?;
+            let mut notes = self.notes();
+            // Of whom they speak must be seen where the tables go elsewhere.
+            if let Some(feed) = head.filter(|_| !said.is_empty()) {
+                writeln!(notes, "{feed}:").map_err(write_failed)?;
+            }
+            notes.write_all(&said).map_err(write_failed)?;
+        }
+        Ok(())
+    }
+
+    fn file_written(&mut self, shown: &Shown, place: Place<'_>) -> Result<(), Error> {
+        let Some(file) = place.file else { return Ok(()) };
+        let what = match shown.what {
+            What::Rejected => counted(shown.patrons.rejections.len() as u64, "rejected row"),
+            What::Everybody | What::Some => counted(shown.patrons.order().len() as u64, "patron"),
+        };
+        writeln!(self.data(), "{}: {what}", file.display()).map_err(write_failed)
+    }
+
+    /// The feeds of the mapping that are not shown: since a file is of one, or since they lack a header of `--where`.
+    pub(in crate::cli) fn other_feeds(&mut self, feeds: &[&str], has_conditions: bool) -> Result<(), Error> {
+        let Some(first) = feeds.first() else { return Ok(()) };
+        let names: Vec<String> = feeds.iter().map(|feed| format!("`{feed}`")).collect();
+        let why = if has_conditions {
+            "no such header".to_owned()
+        } else {
+            format!("`--feed {first}` shows {}", if feeds.len() == 1 { "it" } else { "one of them" })
+        };
+        writeln!(self.notes(), "  not shown {}: {why}", names.join(", ")).map_err(write_failed)
     }
 
     /// The columns of each result.
@@ -101,12 +142,12 @@ impl Output {
 fn write_table(out: &mut dyn Write, patrons: &Patrons, mask: bool) -> io::Result<()> {
     let headers = patrons.filled();
     let mut table = table();
-    table.set_header(headers.iter().map(|header| patrons.contract.rule(header).name));
-    for patron in patrons.order() {
+    table.set_header(headers.iter().map(|header| patrons.header_name(header)));
+    for row in patrons.order().iter().flat_map(|patron| patrons.rows_of(*patron)) {
         let mut cells = vec![String::new(); headers.len()];
-        for (header, value) in patrons.values(*patron) {
+        for (header, value) in row {
             if let Some(cell) = headers.position(header).and_then(|position| cells.get_mut(position)) {
-                *cell = shown_cell(header, &value, mask).into_owned();
+                *cell = shown_cell(patrons.contract, header, &value, mask).into_owned();
             }
         }
         table.add_row(cells);
@@ -184,8 +225,27 @@ fn rejected_text(shown: &Shown) -> String {
     }
 }
 
+/// The accounts at the top, as when there was nothing else; the other feeds in a list of their own.
+fn previews_object(feeds: &[Shown], mask: bool) -> Value {
+    let (users, others): (Vec<&Shown>, Vec<&Shown>) =
+        feeds.iter().partition(|shown| shown.patrons.contract.account.is_none());
+    let mut object = users.first().map_or_else(|| json!({}), |users| preview_object(users, mask));
+    if !others.is_empty() {
+        let others = others.into_iter().map(|shown| {
+            let mut of_feed = json!({ "feed": shown.patrons.contract.feed });
+            if let (Some(of_feed), Value::Object(fields)) = (of_feed.as_object_mut(), preview_object(shown, mask)) {
+                of_feed.extend(fields);
+            }
+            of_feed
+        });
+        object["feeds"] = others.collect();
+    }
+    object
+}
+
 fn preview_object(shown: &Shown, mask: bool) -> Value {
-    let mut object = as_json::preview(&shown.patrons, &|header, value| shown_cell(header, value, mask).into_owned());
+    let cell = |header, value: &str| shown_cell(shown.patrons.contract, header, value, mask).into_owned();
+    let mut object = as_json::preview(&shown.patrons, &cell);
     object["counts"] = json!({
         "rows": shown.patrons.rows(),
         "patrons": shown.accepted,
@@ -201,7 +261,11 @@ fn write_columns(out: &mut dyn Write, extracts: &[ExtractColumns], mask: bool) -
         if index > 0 {
             writeln!(out)?;
         }
-        writeln!(out, "{}: {}", extract.name, counted(extract.rows, "row"))?;
+        let feed = match extract.contract.account {
+            None => String::new(),
+            Some(_) => format!(" ({})", extract.contract.feed),
+        };
+        writeln!(out, "{}{feed}: {}", extract.name, counted(extract.rows, "row"))?;
         let mut table = table();
         let mut head = vec!["column", "type", "filled", "sample", "used by"];
         head.retain(|name| !(mask && *name == "sample"));
@@ -209,9 +273,9 @@ fn write_columns(out: &mut dyn Write, extracts: &[ExtractColumns], mask: bool) -
         for view in &extract.columns {
             let mut cells = vec![view.column.name.clone(), view.column.type_name.clone(), number(view.filled)];
             if !mask {
-                cells.push(sample(view).map(|sample| shortened(&sample)).unwrap_or_default());
+                cells.push(sample(extract, view).map(|sample| shortened(&sample)).unwrap_or_default());
             }
-            let used_by = names(view).join(", ");
+            let used_by = names(extract, view).join(", ");
             cells.push(if used_by.is_empty() { "nothing".to_owned() } else { used_by });
             table.add_row(cells);
         }
@@ -239,8 +303,8 @@ fn write_columns_csv(out: &mut dyn Write, extracts: &[ExtractColumns], mask: boo
                 &view.column.type_name,
                 &extract.rows.to_string(),
                 &view.filled.to_string(),
-                &sample(view).filter(|_| !mask).unwrap_or_default(),
-                &names(view).join(" "),
+                &sample(extract, view).filter(|_| !mask).unwrap_or_default(),
+                &names(extract, view).join(" "),
             ])?;
         }
     }
@@ -248,7 +312,24 @@ fn write_columns_csv(out: &mut dyn Write, extracts: &[ExtractColumns], mask: boo
 }
 
 fn columns_object(extracts: &[ExtractColumns], mask: bool) -> Value {
-    let extracts: Vec<Value> = extracts
+    let mut object = json!({});
+    let mut others: Vec<Value> = Vec::new();
+    for of_feed in extracts.chunk_by(|one, next| one.contract == next.contract) {
+        let Some(contract) = of_feed.first().map(|extract| extract.contract) else { continue };
+        let extracts = extracts_object(of_feed, mask);
+        match contract.account {
+            None => object["extracts"] = extracts,
+            Some(_) => others.push(json!({ "feed": contract.feed, "extracts": extracts })),
+        }
+    }
+    if !others.is_empty() {
+        object["feeds"] = others.into();
+    }
+    object
+}
+
+fn extracts_object(extracts: &[ExtractColumns], mask: bool) -> Value {
+    extracts
         .iter()
         .map(|extract| {
             let columns: Vec<Value> = extract
@@ -259,8 +340,8 @@ fn columns_object(extracts: &[ExtractColumns], mask: bool) -> Value {
                         "name": view.column.name,
                         "type": view.column.type_name,
                         "filled": view.filled,
-                        "sample": sample(view).filter(|_| !mask),
-                        "headers": names(view),
+                        "sample": sample(extract, view).filter(|_| !mask),
+                        "headers": names(extract, view),
                     })
                 })
                 .collect();
@@ -271,17 +352,16 @@ fn columns_object(extracts: &[ExtractColumns], mask: bool) -> Value {
                 .collect();
             json!({ "name": extract.name, "rows": extract.rows, "columns": columns, "missing": missing })
         })
-        .collect();
-    json!({ "extracts": extracts })
+        .collect()
 }
 
-fn names(view: &ColumnView) -> Vec<&'static str> {
-    view.headers.iter().map(|header| USERS.rule(*header).name).collect()
+fn names(extract: &ExtractColumns, view: &ColumnView) -> Vec<&'static str> {
+    view.headers.iter().map(|header| extract.contract.rule(*header).name).collect()
 }
 
 /// The first value of a column, unless it may be a password.
-fn sample(view: &ColumnView) -> Option<String> {
-    let is_secret = view.headers.iter().any(|header| USERS.rule(*header).kind == Kind::Password);
+fn sample(extract: &ExtractColumns, view: &ColumnView) -> Option<String> {
+    let is_secret = view.headers.iter().any(|header| extract.contract.rule(*header).kind == Kind::Password);
     view.sample.clone().map(|sample| if is_secret { MASK.to_owned() } else { sample })
 }
 
@@ -296,13 +376,21 @@ fn shortened(text: &str) -> String {
 }
 
 /// What is shown of a value, or of its cell in CSV: its quotes and commas stay.
-fn shown_cell(header: Header, value: &str, mask: bool) -> Cow<'_, str> {
-    if USERS.rule(header).kind == Kind::Password {
-        MASK.into()
-    } else if mask && USERS.is_personal(header) {
-        masked(value).into()
-    } else {
-        value.into()
+pub(super) fn shown_cell<'v>(contract: &Contract, header: Header, value: &'v str, mask: bool) -> Cow<'v, str> {
+    let value = match contract.rule(header).kind {
+        Kind::Password => return MASK.into(),
+        Kind::Picture | Kind::PictureFile => picture_text(value).into(),
+        _ => Cow::from(value),
+    };
+    if mask && contract.is_personal(header) { masked(&value).into() } else { value }
+}
+
+/// A picture by what it is: kind and size. Its bytes are shown nowhere.
+fn picture_text(description: &str) -> String {
+    match description.parse::<Description>() {
+        Ok(description) => format!("{}, {}", description.kind.extension(), bytes(description.bytes.into())),
+        Err(_) if description.is_empty() => String::new(),
+        Err(_) => "a picture".to_owned(),
     }
 }
 

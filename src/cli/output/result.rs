@@ -7,7 +7,7 @@ use super::{ERROR, HINT, Output, STRONG, WARNING, bytes, counted, number, second
 use crate::cli::push::{Done, Earlier, Ended, Planned, Pushed};
 use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::Rows;
-use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
+use crate::infiniti::patron::{ExtractCount, Patrons, Rejection, Warning, WarningKind};
 use crate::mapping::{Hold, MappingError, Severity};
 use crate::sync::{Failure, Plan, Report, Reports, summary};
 
@@ -279,7 +279,7 @@ fn write_planned(
             writeln!(out, "  {WARNING}hold{WARNING:#}      {}", hold_text(hold))?;
         }
         let time = if is_first { format!(" ({})", seconds(planned.timing.read)) } else { String::new() };
-        writeln!(out, "  read      {}{time}", read_text(patrons))?;
+        writeln!(out, "  read      {}{time}", read_text(&patrons.extracts))?;
         write_findings(out, patrons, LISTED)?;
         write_plan(out, plan, is_first.then_some(planned.plans.id), is_verbose)?;
         match &planned.reports {
@@ -296,15 +296,17 @@ fn write_planned(
     Ok(())
 }
 
-fn read_text(patrons: &Patrons) -> String {
-    let each = patrons.extracts.iter().map(|extract| {
+/// Rows read, by extract.
+pub(super) fn read_text(extracts: &[ExtractCount]) -> String {
+    let each = extracts.iter().map(|extract| {
         let left_out = match extract.left_out {
             0 => String::new(),
             count => format!(" ({} without an account)", number(count)),
         };
         format!("{} {}{left_out}", extract.name, number(extract.rows))
     });
-    format!("{}: {}", counted(patrons.rows(), "row"), each.collect::<Vec<_>>().join(", "))
+    let rows = extracts.iter().map(|extract| extract.rows).sum();
+    format!("{}: {}", counted(rows, "row"), each.collect::<Vec<_>>().join(", "))
 }
 
 fn batches(count: u64) -> String {

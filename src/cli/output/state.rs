@@ -6,61 +6,69 @@ use serde_json::{Value, json};
 
 use super::{Output, STRONG, counted, json as as_json, number, write_failed};
 use crate::cli::args::FormatArg;
+use crate::cli::state::FeedView;
 use crate::error::Error;
-use crate::infiniti::contract::USERS;
-use crate::state::{Accepted, Entry, Outcome, Run, Standing, State};
+use crate::infiniti::contract::{Contract, Rows};
+use crate::state::{Accepted, Entry, Outcome, Run, Standing};
 
 impl Output {
-    /// The state of a mapping: counts, or what is known of some patrons.
+    /// The state of a mapping: counts, or what is known of some patrons in the first feed.
     pub(in crate::cli) fn state(
         &mut self,
-        state: &State,
-        accepted: &Accepted,
+        place: &str,
+        feeds: &[FeedView],
         runs: &[Run],
         usernames: &[String],
         format: FormatArg,
     ) -> Result<(), Error> {
+        let Some((first, others)) = feeds.split_first() else { return Ok(()) };
         let wanted: Vec<String> = usernames.iter().map(|username| username.to_lowercase()).collect();
         let is_wanted = |entry: &Entry<'_>| wanted.contains(&entry.username.to_lowercase());
-        let found: Vec<Entry<'_>> = accepted.entries().filter(is_wanted).collect();
-        let counts = Counts::of(accepted);
+        let found: Vec<Entry<'_>> = first.accepted.entries().filter(is_wanted).collect();
         let mut out = self.data();
         match format {
             FormatArg::Json => {
-                let patrons: Vec<Value> = found.iter().map(patron_object).collect();
-                as_json::write(
-                    &mut out,
-                    &json!({
-                        "place": state.place(),
-                        "full_at": state.facts().full_at.and_then(|at| jiff::Timestamp::from_second(at).ok()).map(|at| at.to_string()),
-                        "counts": {
-                            "active": counts.active,
-                            "deactivated": counts.deactivated,
-                            "never_accepted": counts.new,
-                            "refused_last_time": counts.failed,
-                            "unknown_outcome": counts.unknown,
-                            "missing": counts.missing,
-                        },
-                        "runs": runs.iter().map(run_object).collect::<Vec<_>>(),
-                        "patrons": patrons,
-                    }),
-                )
+                let patrons: Vec<Value> = found.iter().map(|entry| patron_object(first.contract, entry)).collect();
+                let mut object = json!({ "place": place });
+                add_feed(&mut object, first);
+                object["runs"] = runs.iter().map(run_object).collect();
+                object["patrons"] = patrons.into();
+                if first.contract.account.is_some() {
+                    object["feed"] = first.contract.feed.into();
+                }
+                if !others.is_empty() {
+                    let others = others.iter().map(|view| {
+                        let mut of_feed = json!({ "feed": view.contract.feed });
+                        add_feed(&mut of_feed, view);
+                        of_feed
+                    });
+                    object["feeds"] = others.collect();
+                }
+                as_json::write(&mut out, &object)
             }
-            FormatArg::Text => write_state(&mut out, state, &counts, runs, usernames, &found),
+            FormatArg::Text if usernames.is_empty() => write_state(&mut out, place, feeds, runs),
+            FormatArg::Text => write_patrons(&mut out, first.contract, usernames, &found),
         }
         .map_err(write_failed)
     }
 
-    /// Every patron as CSV.
-    pub(in crate::cli) fn state_csv(&mut self, accepted: &Accepted) -> Result<(), Error> {
+    /// Every patron of a feed as CSV.
+    pub(in crate::cli) fn state_csv(&mut self, view: &FeedView) -> Result<(), Error> {
         let mut out = csv::Writer::from_writer(BufWriter::new(self.data()));
+        let key = view.contract.rule(view.contract.key()).name;
         let mut write = || -> Result<(), csv::Error> {
-            out.write_record(["username", "staff", "standing", "accepted_at", "outcome", "missing_since", "headers"])?;
-            for entry in accepted.entries() {
-                let patron = Patron::of(&entry);
+            out.write_record([key, "staff", "standing", "accepted_at", "outcome", "missing_since", "headers"])?;
+            for entry in view.accepted.entries() {
+                let patron = Patron::of(view.contract, &entry);
+                // Who is staff, only the accounts tell.
+                let staff = match view.contract.staff {
+                    Some(_) if entry.is_staff => "Y",
+                    Some(_) => "N",
+                    None => "",
+                };
                 out.write_record([
                     entry.username,
-                    if entry.is_staff { "Y" } else { "N" },
+                    staff,
                     patron.standing,
                     &patron.at.unwrap_or_default(),
                     patron.outcome,
@@ -74,25 +82,52 @@ impl Output {
         write().map_err(|error| write_failed(error.into()))
     }
 
-    /// How many patrons were forgotten.
-    pub(in crate::cli) fn forgotten(&mut self, found: u64, asked: u64) -> Result<(), Error> {
-        let missing = match asked.saturating_sub(found) {
-            0 => String::new(),
-            missing => format!("; {} not known", number(missing)),
-        };
-        writeln!(self.data(), "{} forgotten{missing}; nothing changed in Infiniti", counted(found, "patron"))
-            .map_err(write_failed)
+    /// How many patrons were forgotten, feed by feed.
+    pub(in crate::cli) fn forgotten(&mut self, feeds: &[(&Contract, u64)], asked: u64) -> Result<(), Error> {
+        let mut out = self.data();
+        for (contract, found) in feeds {
+            let missing = match asked.saturating_sub(*found) {
+                0 => String::new(),
+                missing => format!("; {} not known", number(missing)),
+            };
+            let feed = head(feeds, contract);
+            writeln!(out, "{feed}{} forgotten{missing}; nothing changed in Infiniti", counted(*found, "patron"))
+                .map_err(write_failed)?;
+        }
+        Ok(())
     }
 
-    /// What a rebase leads to.
-    pub(in crate::cli) fn rebased(&mut self, known: u64) -> Result<(), Error> {
-        writeln!(
-            self.data(),
-            "the next push sends everybody; {} still known to be in Infiniti",
-            if known == 1 { "1 patron is".to_owned() } else { format!("{} patrons are", number(known)) }
-        )
-        .map_err(write_failed)
+    /// What a rebase leads to, feed by feed.
+    pub(in crate::cli) fn rebased(&mut self, feeds: &[(&Contract, u64)]) -> Result<(), Error> {
+        let mut out = self.data();
+        for (contract, known) in feeds {
+            let known = if *known == 1 { "1 patron is".to_owned() } else { format!("{} patrons are", number(*known)) };
+            let feed = head(feeds, contract);
+            writeln!(out, "{feed}the next push sends everybody; {known} still known to be in Infiniti")
+                .map_err(write_failed)?;
+        }
+        Ok(())
     }
+}
+
+/// What a line begins with that speaks of one feed: its name, unless there are only the accounts.
+fn head(feeds: &[(&Contract, u64)], contract: &Contract) -> String {
+    if feeds.len() > 1 || contract.account.is_some() { format!("{}: ", contract.feed) } else { String::new() }
+}
+
+/// When everybody was sent, and how many are known.
+fn add_feed(object: &mut Value, view: &FeedView) {
+    let counts = Counts::of(&view.accepted);
+    let full_at = view.facts.full_at.and_then(|at| jiff::Timestamp::from_second(at).ok());
+    object["full_at"] = full_at.map(|at| at.to_string()).into();
+    object["counts"] = json!({
+        "active": counts.active,
+        "deactivated": counts.deactivated,
+        "never_accepted": counts.new,
+        "refused_last_time": counts.failed,
+        "unknown_outcome": counts.unknown,
+        "missing": counts.missing,
+    });
 }
 
 /// How many patrons there are of each kind.
@@ -136,13 +171,13 @@ pub(super) struct Patron {
 }
 
 impl Patron {
-    pub(super) fn of(entry: &Entry<'_>) -> Self {
+    pub(super) fn of(contract: &Contract, entry: &Entry<'_>) -> Self {
         let (standing, at, headers) = match entry.standing {
             Standing::New => ("never accepted", None, Vec::new()),
             Standing::Active(active) => {
                 // A newer contract may have more headers than this program knows.
-                let known = USERS.iter().filter(|header| active.headers.contains(*header));
-                ("active", Some(active.at), known.map(|header| USERS.rule(header).name).collect())
+                let known = contract.iter().filter(|header| active.headers.contains(*header));
+                ("active", Some(active.at), known.map(|header| contract.rule(header).name).collect())
             }
             Standing::Deactivated { at } => ("deactivated", Some(at), Vec::new()),
         };
@@ -160,9 +195,9 @@ impl Patron {
     }
 }
 
-pub(super) fn patron_object(entry: &Entry<'_>) -> Value {
-    let patron = Patron::of(entry);
-    json!({
+pub(super) fn patron_object(contract: &Contract, entry: &Entry<'_>) -> Value {
+    let patron = Patron::of(contract, entry);
+    let mut object = json!({
         "username": entry.username,
         "staff": entry.is_staff,
         "standing": patron.standing,
@@ -170,7 +205,18 @@ pub(super) fn patron_object(entry: &Entry<'_>) -> Value {
         "outcome": patron.outcome,
         "missing_since": patron.missing_since,
         "headers": patron.headers,
-    })
+    });
+    if contract.staff.is_none() {
+        // Who is staff, only the accounts tell; and the key may be another one.
+        let key = contract.rule(contract.key()).name;
+        if let Some(object) = object.as_object_mut() {
+            object.remove("staff");
+            if let Some(value) = object.remove("username") {
+                object.insert(key.to_owned(), value);
+            }
+        }
+    }
+    object
 }
 
 fn run_object(run: &Run) -> Value {
@@ -184,21 +230,20 @@ fn run_object(run: &Run) -> Value {
     })
 }
 
-fn write_state(
-    out: &mut impl Write,
-    state: &State,
-    counts: &Counts,
-    runs: &[Run],
-    usernames: &[String],
-    found: &[Entry<'_>],
-) -> io::Result<()> {
-    if usernames.is_empty() {
-        writeln!(out, "{STRONG}{}{STRONG:#}", state.place())?;
+fn write_state(out: &mut impl Write, place: &str, feeds: &[FeedView], runs: &[Run]) -> io::Result<()> {
+    writeln!(out, "{STRONG}{place}{STRONG:#}")?;
+    for view in feeds {
+        let counts = Counts::of(&view.accepted);
+        let label = if view.contract.account.is_none() { "patrons" } else { view.contract.feed };
+        let deactivated = match view.contract.account {
+            None => format!("{} deactivated, ", number(counts.deactivated)),
+            // Nothing else than an account is.
+            Some(_) => String::new(),
+        };
         writeln!(
             out,
-            "  patrons   {} active, {} deactivated, {} never accepted",
+            "  {label:<9} {} active, {deactivated}{} never accepted",
             number(counts.active),
-            number(counts.deactivated),
             number(counts.new)
         )?;
         writeln!(
@@ -208,22 +253,36 @@ fn write_state(
             number(counts.unknown),
             number(counts.missing)
         )?;
-        for run in runs {
-            let mode = if run.mode.is_empty() { "no plan" } else { &run.mode };
-            let ended = match (run.ended_at, run.exit_code) {
-                (Some(_), Some(code)) => format!("exit code {code}"),
-                _ => "did not end".to_owned(),
-            };
-            writeln!(out, "  run       {:.0}, {mode}: {ended}", run.started_at)?;
-        }
-        return Ok(());
     }
+    for run in runs {
+        let mode = if run.mode.is_empty() { "no plan" } else { &run.mode };
+        let ended = match (run.ended_at, run.exit_code) {
+            (Some(_), Some(code)) => format!("exit code {code}"),
+            _ => "did not end".to_owned(),
+        };
+        writeln!(out, "  run       {:.0}, {mode}: {ended}", run.started_at)?;
+    }
+    Ok(())
+}
+
+fn write_patrons(
+    out: &mut impl Write,
+    contract: &Contract,
+    usernames: &[String],
+    found: &[Entry<'_>],
+) -> io::Result<()> {
     for entry in found {
-        let patron = Patron::of(entry);
-        writeln!(out, "{STRONG}{}{STRONG:#}, {}", entry.username, if entry.is_staff { "staff" } else { "student" })?;
+        let patron = Patron::of(contract, entry);
+        let what = match contract.account {
+            None if entry.is_staff => "staff",
+            None => "student",
+            Some(_) => contract.feed,
+        };
+        writeln!(out, "{STRONG}{}{STRONG:#}, {what}", entry.username)?;
         let at = patron.at.map(|at| format!(" at {at}")).unwrap_or_default();
         writeln!(out, "  standing  {}{at}", patron.standing)?;
-        writeln!(out, "  last row  {}", patron.outcome)?;
+        let rows = if contract.rows == Rows::One { "last row" } else { "last rows" };
+        writeln!(out, "  {rows:<9} {}", patron.outcome)?;
         if let Some(since) = patron.missing_since {
             writeln!(out, "  missing   since {since}")?;
         }

@@ -13,6 +13,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 pub use names::Names;
 
+use crate::infiniti::contract::FEEDS;
 use crate::mapping::{Mapping, Part, StateLocation, shareable};
 use crate::ops::{self, rotation};
 use crate::state::{Identity, Run, State};
@@ -70,7 +71,8 @@ pub async fn collect(
     let mapping = shared.map(|shared| collected.names.hide(&shared.text));
     let mut queries = Vec::new();
     if let Ok(mut mapping) = Mapping::load(path) {
-        for extract in &mapping.users.extracts {
+        let extracts = mapping.feeds().flat_map(|feed| &feed.extracts);
+        for extract in extracts.filter(|extract| !extract.query.is_empty()) {
             queries.push((extract.name.clone(), collected.names.hide(&extract.query)));
         }
         let known = async { if has_state { known(&mut mapping, asked).await } else { None } };
@@ -107,9 +109,13 @@ async fn known(mapping: &mut Mapping, asked: Option<&StateLocation>) -> Option<(
     let identity = Identity { mapping: mapping.name.clone(), target: mapping.target.url.to_string() };
     let Some(mut state) = State::look(&location, &identity).await.ok()? else { return Some((Vec::new(), Vec::new())) };
     let runs = state.runs(RUNS_MAX).await.ok()?.iter().map(run_object).collect();
-    let accepted = state.accepted().await.ok()?;
-    let usernames = accepted.entries().map(|entry| entry.username.to_owned()).collect();
-    Some((runs, usernames))
+    let mut keys = Vec::new();
+    // An `adminsystemid` tells who somebody is, too.
+    for contract in FEEDS {
+        state.turn_to(contract.feed).await.ok()?;
+        keys.extend(state.accepted().await.ok()?.entries().map(|entry| entry.username.to_owned()));
+    }
+    Some((runs, keys))
 }
 
 /// A run in numbers. Words are left out but for those of our own: an error may name anything.

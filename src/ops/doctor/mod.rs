@@ -57,8 +57,15 @@ pub enum Kind {
     SourceWriting,
     /// The difference of the clocks.
     SourceClock,
-    /// One extract, by name.
-    Extract(String),
+    /// One extract.
+    Extract {
+        /// Its feed.
+        feed: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The folder of the pictures.
+    Pictures,
     /// The proxy on the way to the target.
     TargetProxy,
     /// The name of the target's host, or of the proxy's.
@@ -108,7 +115,8 @@ impl Kind {
             | Self::SourceEncoding
             | Self::SourceWriting
             | Self::SourceClock
-            | Self::Extract(_) => Part::Source,
+            | Self::Extract { .. }
+            | Self::Pictures => Part::Source,
             Self::TargetProxy | Self::TargetName | Self::TargetTls | Self::TargetAnswer | Self::TargetCredentials => {
                 Part::Target
             }
@@ -217,6 +225,13 @@ pub enum Finding {
         /// Whether there were more.
         is_cut: bool,
     },
+    /// The folder of the pictures can be read.
+    Pictures {
+        /// The folder.
+        folder: PathBuf,
+        /// How many files are in it; what they are named is told nowhere, since it is who they are of.
+        files: u64,
+    },
     /// An extract gave nothing within this time, though the mapping allows it more.
     Slow {
         /// So long was waited.
@@ -297,6 +312,14 @@ pub enum Failure {
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The folder of the pictures does not answer.
+    #[error("`{}` does not answer within {} s", folder.display(), limit.as_secs())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
     /// The limit of the step was reached.
     #[error("no answer within {} s", limit.as_secs())]
     NoAnswer {
@@ -314,6 +337,9 @@ impl Failure {
             Self::Extract(error) => error.hint(),
             Self::Target(error) => error.hint(),
             Self::State(error) => error.hint(),
+            Self::NoFolder { .. } => {
+                Some("a share that hangs holds a push up, too: is it there, and its server up?".into())
+            }
             Self::NoAnswer { .. } => {
                 Some("is the server overloaded, or does a firewall between look into the traffic?".into())
             }
@@ -328,7 +354,7 @@ impl Step {
         match failure {
             Failure::Mapping(_) | Failure::Source(SourceError::Unsupported { .. }) => ExitCode::Usage,
             Failure::Target(error) if error.is_settings() => ExitCode::Usage,
-            Failure::Source(_) | Failure::Extract(_) => ExitCode::Source,
+            Failure::Source(_) | Failure::Extract(_) | Failure::NoFolder { .. } => ExitCode::Source,
             Failure::Target(_) => ExitCode::Target,
             Failure::State(_) => ExitCode::State,
             Failure::NoAnswer { .. } => match self.kind.part() {
@@ -356,6 +382,7 @@ impl Finding {
             Self::Rights(rights) => !rights.is_empty(),
             Self::Clock(ahead_ms) => ahead_ms.abs() > CLOCK_MAX_S * 1000,
             Self::Extract { rows, is_cut, .. } => *rows == 0 && !is_cut,
+            Self::Pictures { files, .. } => *files == 0,
             Self::Answer(status) => *status >= 500,
             Self::Room(bytes) => *bytes < ROOM_MIN,
             Self::Doubt(patrons) => *patrons > 0,
@@ -438,8 +465,8 @@ pub async fn examine(
         Kind::Mapping,
         started,
         Finding::Mapping {
-            extracts: mapping.users.extracts.len(),
-            rules: mapping.users.extracts.iter().map(|extract| extract.rules.len()).sum(),
+            extracts: mapping.feeds().map(|feed| feed.extracts.len()).sum(),
+            rules: mapping.feeds().flat_map(|feed| &feed.extracts).map(|extract| extract.rules.len()).sum(),
             warnings: std::mem::take(&mut mapping.warnings),
         },
     );

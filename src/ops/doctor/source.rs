@@ -1,6 +1,7 @@
-//! The source: name, port, certificate, login, facts, extracts.
+//! The source: name, port, certificate, login, facts, extracts, and the folder of the pictures.
 
 use std::fs::OpenOptions;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,10 +11,11 @@ use tokio::sync::oneshot;
 
 use super::{Failure, Finding, Kind, Outcome, Report, Trust};
 use crate::infiniti::builder::Builder;
+use crate::infiniti::contract::Kind as ValueKind;
 use crate::mapping::{Extract, Feed, Mapping};
 use crate::source::probe::{self, Facts};
 use crate::source::row::{Column, Message, channel};
-use crate::source::{Connection, Encryption, Login, Source, SourceError, connect, table};
+use crate::source::{Connection, Encryption, Login, Source, SourceError, connect, folder, table};
 use crate::sync::ExtractError;
 use crate::tls::Certificate;
 
@@ -27,6 +29,32 @@ const SAMPLE: Duration = Duration::from_secs(1);
 const RIGHTS_MAX: usize = 6;
 
 pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut Report<'_>) {
+    database(mapping, has_secrets, report).await;
+    for folder in mapping.feeds().filter_map(|feed| feed.images.as_ref()?.folder.as_ref()) {
+        let started = Instant::now();
+        match pictures(folder.clone()).await {
+            Ok(files) => report.done(Kind::Pictures, started, Finding::Pictures { folder: folder.clone(), files }),
+            Err(failure) => report.failed(Kind::Pictures, started, failure),
+        }
+    }
+}
+
+/// How many files are in a folder, of which the first can be read.
+async fn pictures(folder: PathBuf) -> Result<u64, Failure> {
+    let (tell, told) = oneshot::channel();
+    // A thread of its own, which nobody waits for: a share that hangs holds it for as long as it likes.
+    std::thread::spawn({
+        let folder = folder.clone();
+        move || drop(tell.send(folder::count(&folder)))
+    });
+    match tokio::time::timeout(QUERY_LIMIT, told).await {
+        Ok(Ok(counted)) => Ok(counted?),
+        Ok(Err(_)) => Err(ExtractError::Crashed.into()),
+        Err(_) => Err(Failure::NoFolder { folder, limit: QUERY_LIMIT }),
+    }
+}
+
+async fn database(mapping: &Mapping, has_secrets: bool, report: &mut Report<'_>) {
     let mut connection = mapping.source.clone();
     connection.timeout = connection.timeout.min(QUERY_LIMIT);
     // A reference that stands in the host itself leaves nothing to be asked.
@@ -73,11 +101,12 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
     if let Some(facts) = probe::facts(connection.engine) {
         ask_facts(&connection, &mut session, &facts, report).await;
     }
-    for extract in &mapping.users.extracts {
-        let kind = Kind::Extract(extract.name.clone());
+    let mut steps = extracts(mapping);
+    while let Some((feed, extract)) = steps.next() {
+        let kind = extract_step(feed, extract);
         let started = Instant::now();
         let outcome = match again(&connection, &mut session).await {
-            Ok(open) => sample(open, (&mapping.users, extract), mapping.source.timeout).await,
+            Ok(open) => sample(open, (feed, extract), mapping.source.timeout).await,
             Err(failure) => (Err(failure), false),
         };
         if !outcome.1
@@ -91,8 +120,7 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
                 let is_login = matches!(failure, Failure::Source(_) | Failure::NoAnswer { .. });
                 report.failed(kind.clone(), started, failure);
                 if is_login {
-                    let rest = mapping.users.extracts.iter().skip_while(|other| other.name != extract.name).skip(1);
-                    return report.skipped(rest.map(|other| Kind::Extract(other.name.clone())), &kind);
+                    return report.skipped(steps.map(|(feed, extract)| extract_step(feed, extract)), &kind);
                 }
             }
         }
@@ -100,6 +128,16 @@ pub(super) async fn examine(mapping: &Mapping, has_secrets: bool, report: &mut R
     if let Some(session) = session {
         session.close().await;
     }
+}
+
+/// The queries of all feeds. A folder that is listed has none.
+fn extracts(mapping: &Mapping) -> impl Iterator<Item = (&Feed, &Extract)> {
+    let is_asked = |feed: &&Feed| !feed.images.as_ref().is_some_and(|images| images.is_listed);
+    mapping.feeds().filter(is_asked).flat_map(|feed| feed.extracts.iter().map(move |extract| (feed, extract)))
+}
+
+fn extract_step(feed: &Feed, extract: &Extract) -> Kind {
+    Kind::Extract { feed: feed.contract.feed, name: extract.name.clone() }
 }
 
 fn network_steps(connection: &Connection) -> Vec<Kind> {
@@ -122,7 +160,7 @@ fn session_steps(mapping: &Mapping) -> Vec<Kind> {
         steps.push(Kind::SourceWriting);
         steps.extend(facts.now.map(|_| Kind::SourceClock));
     }
-    steps.extend(mapping.users.extracts.iter().map(|extract| Kind::Extract(extract.name.clone())));
+    steps.extend(extracts(mapping).map(|(feed, extract)| extract_step(feed, extract)));
     steps
 }
 
@@ -344,6 +382,7 @@ async fn sample(
     allowed: Duration,
 ) -> (Result<Finding, Failure>, bool) {
     let (mut sink, stream) = channel();
+    sink.take_binary(feed.contract.headers.iter().any(|rule| rule.kind == ValueKind::Picture));
     let (tell, told) = oneshot::channel();
     // A thread, as rows come whether or not this one is free.
     let reader = std::thread::spawn(move || {

@@ -65,7 +65,8 @@ impl<'p> Comparison<'p> {
         }
     }
 
-    /// Why one patron would be sent; `None` if Infiniti has it as it is. `entry` is what the state has of the patron.
+    /// Why one patron would be sent; `None` if Infiniti has it as it is. `entry` is what the state has of the patron. And
+    /// whether Infiniti keeps what it has, though it is not what the source has.
     pub(super) fn one(
         patrons: &'p Patrons,
         patron: u32,
@@ -73,7 +74,7 @@ impl<'p> Comparison<'p> {
         known: &'p Known,
         scope: Scope,
         now: Timestamp,
-    ) -> Option<Change> {
+    ) -> (Option<Change>, bool) {
         let mut comparison = Self::empty(patrons, known, scope, now);
         match entry {
             Some(entry) => {
@@ -82,7 +83,7 @@ impl<'p> Comparison<'p> {
             }
             None => comparison.unknown(patron),
         }
-        comparison.changes.pop()
+        (comparison.changes.pop(), !comparison.kept.is_empty())
     }
 
     /// Walks both lists, which are in key order, side by side.

@@ -17,6 +17,8 @@ pub struct Prospect {
     pub change: Option<Change>,
     /// The headers that are sent.
     pub sent: HeaderSet,
+    /// Whether the patron is not sent since other rows of it are rejected, so that Infiniti keeps what it has.
+    pub is_kept: bool,
     /// A patron that Infiniti has under another username, and that none of the rows read so far is.
     pub rename: Option<Rename>,
 }
@@ -34,7 +36,7 @@ impl Prospect {
         let scope = scope(mapping, &known.facts, &signature(feed), asked, now);
         let username = patrons.key(patron);
         let entry = known.entry(&username);
-        let change = Comparison::one(patrons, patron, entry.as_ref(), known, scope, now);
+        let (change, is_kept) = Comparison::one(patrons, patron, entry.as_ref(), known, scope, now);
         let create_only = patrons.create_only();
         let sent = change.map_or(HeaderSet::default(), |change| {
             batches::group(patrons, &change, create_only, left_out(create_only, known, asked)).1
@@ -43,6 +45,6 @@ impl Prospect {
             let mut absent: Vec<Leaver> = Comparison::of(patrons, known, None, scope, now).leavers;
             leavers::find_renames(patrons, &known.key, &[change], &mut absent).pop()
         });
-        Self { scope, change, sent, rename }
+        Self { scope, change, sent, is_kept, rename }
     }
 }
