@@ -77,6 +77,9 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
             "preview school.yaml --where username=ann.lee --sample 2",
             "preview school.yaml --limit 3",
             "preview school.yaml --out shown.csv",
+            "preview school.yaml --feed contacts --format json",
+            "preview school.yaml --feed groups --rejected --format csv",
+            "preview school.yaml --feed images --columns",
         ],
         "explain" => &[
             "explain school.yaml ann.lee",
@@ -109,12 +112,15 @@ fn runs(command: &str) -> Vec<Vec<&str>> {
             "history",
         ],
         "report" => &["report school.yaml --out report.html", "report --out report.html"],
-        "state show" => {
-            &["state show school.yaml", "state show school.yaml ann.lee", "state show school.yaml --format json"]
-        }
-        "state export" => &["state export school.yaml"],
-        "state rebase" => &["state rebase school.yaml"],
-        "state forget" => &["state forget school.yaml ann.lee"],
+        "state show" => &[
+            "state show school.yaml",
+            "state show school.yaml ann.lee",
+            "state show school.yaml --format json",
+            "state show school.yaml --feed contacts ann.lee",
+        ],
+        "state export" => &["state export school.yaml", "state export school.yaml --feed groups"],
+        "state rebase" => &["state rebase school.yaml --feed contacts", "state rebase school.yaml"],
+        "state forget" => &["state forget school.yaml ann.lee --feed groups", "state forget school.yaml ann.lee"],
         "schedule systemd" => &["schedule systemd school.yaml --user library"],
         "schedule cron" => &["schedule cron school.yaml --user library"],
         "schedule windows" => &["schedule windows school.yaml --user library"],
@@ -229,6 +235,36 @@ users:
 {more}"#
     )
 }
+
+/// The other feeds of those pupils, of whose values some break each kind of rule.
+const FEEDS: &str = "contacts:
+  extracts:
+    - name: guardians
+      query: SELECT login, sex, email, family, form, label, barcode FROM students
+      columns:
+        username: login
+        type: { column: sex, lookup: { M: email, '*': phone } }
+        role: label
+        primary: { value: true }
+        addressee: family
+        contact: { column: email, split: \";\" }
+        sms: { column: barcode, lookup: { '*': } }
+        scenarios: form
+images:
+  path: /sandbox/images
+  extracts:
+    - name: photos
+      query: SELECT login, given FROM students
+      columns: { adminsystemid: login, image: given }
+groups:
+  path: /sandbox/groups
+  header: group
+  allow: [Students]
+  extracts:
+    - name: groups
+      query: SELECT login, label FROM students UNION ALL SELECT login, 'students' FROM students
+      columns: { username: login, group: label }
+";
 
 const EXPECTATIONS: &str = "expect:
   - { header: formclass, matches: '^[0-9]' }
@@ -365,6 +401,7 @@ fn canary_schools() -> Vec<School> {
     refusing = refusing.with(&own, &refusing_target());
     vec![
         School::new("rejected rows", sqlite, ""),
+        School::new("rejected rows of every feed", sqlite, FEEDS),
         School::new("expectations that do not hold", sqlite, EXPECTATIONS),
         School::new("a limit", sqlite, "").with("max_rejections: 100%", "max_rejections: 0"),
         refusing,
@@ -531,9 +568,10 @@ fn only_push_sends_and_only_what_says_so_writes() {
     for pushed_before in [false, true] {
         let context = TestContext::with_sandbox(&[]);
         let url = context.sandbox().url();
-        context
-            .sis(CANARIES)
-            .write("school.yaml", canary_mapping("url: sqlite:sis.db", &url, CANARY_QUERY, "state: state.db\n"));
+        context.sis(CANARIES).write(
+            "school.yaml",
+            canary_mapping("url: sqlite:sis.db", &url, CANARY_QUERY, &format!("state: state.db\n{FEEDS}")),
+        );
         if pushed_before {
             context.output(&["push", "school.yaml"]);
             assert!(!context.sandbox().requests().is_empty());
@@ -696,9 +734,10 @@ fn is_silent(run: &[&str]) -> bool {
 fn fields_of_json_stay_the_same() {
     let context = TestContext::with_sandbox(&[]);
     let url = context.sandbox().url();
-    context
-        .sis(CANARIES)
-        .write("school.yaml", canary_mapping("url: sqlite:sis.db", &url, CANARY_QUERY, "state: state.db\n"));
+    context.sis(CANARIES).write(
+        "school.yaml",
+        canary_mapping("url: sqlite:sis.db", &url, CANARY_QUERY, &format!("state: state.db\n{FEEDS}")),
+    );
     let mut fields = BTreeSet::new();
     let mut look = |context: &TestContext| {
         for command in commands() {
