@@ -362,5 +362,10 @@ fn every_feed_has_a_block() {
     assert_snapshot!("feeds_gone", explain(&context, &["dee.fox"]));
     assert_snapshot!("feeds_no_account", explain(&context, &["nemo.kin"]));
     assert_snapshot!("feeds_rejected_picture", explain(&context, &["cem.oz"]));
+    // What hangs on the account does not hide it.
+    context.sis("DROP TABLE guardians");
+    let said = explain(&context, &["cem.oz"]);
+    assert!(said.starts_with("exit code 3\n") && said.contains("cem.oz: students row 3\n"), "{said}");
+    assert!(said.contains("error: extract `guardians` failed\n"), "{said}");
     assert_eq!(context.sandbox().requests().len(), requests);
 }

@@ -145,12 +145,17 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
     let shown = output.progress(&progress);
     let read = async {
         let search = sync::find(&mapping, sought.clone(), &progress).await?;
-        let others = others(&mapping, &search, &sought, &view.known, known_others, now, &progress).await?;
+        // What is known of the account is shown, whatever becomes of the other feeds.
+        let others = others(&mapping, &search, &sought, &view.known, known_others, now, &progress).await;
         Ok::<_, ExtractError>((search, others))
     };
     let read = read.await;
     shown.finish();
     let (search, others) = read?;
+    let (others, failure) = match others {
+        Ok(others) => (others, None),
+        Err(failure) => (Vec::new(), Some(failure)),
+    };
     let Some(found) = &search.found else {
         let absent = Absent {
             asked: &asked,
@@ -176,7 +181,7 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
             FormatArg::Json => output.absent_json(&absent)?,
         }
         output.absent(&absent, args.format == FormatArg::Text)?;
-        return Ok(ExitCode::Rejections);
+        return failure.map_or(Ok(ExitCode::Rejections), |failure| Err(failure.into()));
     };
     let patrons = &search.patrons;
     let place = found.row.place;
@@ -197,7 +202,7 @@ pub(super) async fn run(args: ExplainArgs, mut output: Output) -> Result<ExitCod
         FormatArg::Text => output.explained(&explained)?,
         FormatArg::Json => output.explained_json(&explained)?,
     }
-    Ok(explained.exit_code())
+    failure.map_or(Ok(explained.exit_code()), |failure| Err(failure.into()))
 }
 
 /// What the other feeds have of the person. Of a mapping without any, nothing more is read.
