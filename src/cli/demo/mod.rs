@@ -3,7 +3,7 @@
 
 mod sample;
 
-pub(super) use sample::Summary;
+pub(super) use sample::{Finding, Outcome, Summary};
 
 use std::fs;
 use std::io::{self, Write};
