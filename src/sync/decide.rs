@@ -21,6 +21,8 @@ pub struct Request<'r> {
     pub asked: Asked,
     /// The feeds that are sent.
     pub feeds: Feeds,
+    /// Whether the state is this push's to keep in order: a rehearsal only looks.
+    pub is_push: bool,
     /// When the push began.
     pub now: Timestamp,
 }
@@ -41,6 +43,10 @@ impl Request<'_> {
             let known = match &mut state {
                 Some(state) => {
                     state.turn_to(contract.feed).await?;
+                    // That of the accounts was put in order before the source was asked for anything.
+                    if self.is_push && contract.account.is_some() {
+                        state.tidy().await?;
+                    }
                     Known::of(state).await?
                 }
                 None => Known::nothing(),

@@ -127,7 +127,7 @@ pub struct Plan {
     pub has_baseline: bool,
     /// The facts that hold once all of it is done.
     pub facts: Facts,
-    /// Usernames to be forgotten: they never were in Infiniti.
+    /// Keys to be forgotten: accounts that never were in Infiniti, and of other feeds those of whom there is no account.
     pub forgotten: Vec<String>,
 }
 

@@ -335,7 +335,8 @@ impl Job<'_> {
         let Extraction { feeds, album, times, elapsed: read } = sync::extract(mapping, wanted, &progress).await?;
         let planning = Instant::now();
         let (asked, now) = (self.task.asked, self.started_at);
-        let request = sync::Request { mapping, times: &times, asked, feeds: self.task.feeds, now };
+        let is_push = !self.task.is_rehearsal;
+        let request = sync::Request { mapping, times: &times, asked, feeds: self.task.feeds, is_push, now };
         let plans = request.plans(feeds, state.as_deref_mut()).await?;
         let timing = Timing { started_at: self.started_at, read, plan: planning.elapsed() };
         for plan in &plans.feeds {
