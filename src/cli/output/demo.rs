@@ -20,7 +20,11 @@ impl Output {
             writeln!(out, "  demo.yaml      the mapping, with comments")?;
             writeln!(out, "  .env           the password that it names")?;
             writeln!(out, "  state.db       what that Infiniti has accepted, once it has")?;
-            writeln!(out, "  infiniti.json  what the loopback Infiniti holds; its page is {}/", stage.url)?;
+            writeln!(
+                out,
+                "  infiniti.json  what the loopback Infiniti holds, pictures beside it; its page is {}/",
+                stage.url
+            )?;
             writeln!(out, "\nPut into the SIS on purpose, and what a push makes of it:")?;
             for (contract, mess) in summary.feeds() {
                 let told = mess.iter().filter_map(|finding| Some((outcome_words(finding.outcome)?, finding)));
@@ -49,17 +53,23 @@ impl Output {
         write().map_err(write_failed)
     }
 
-    /// What to try next.
+    /// What the loopback Infiniti holds of each feed now, and what to try next.
     pub(in crate::cli) fn demo_ended(
         &mut self,
         stage: &Stage,
         code: ExitCode,
+        held: [usize; 4],
         keeps_running: bool,
     ) -> Result<(), Error> {
         let mut out = self.data();
         let mapping = stage.mapping.display();
         let mut write = || -> io::Result<()> {
             writeln!(out, "  exit code {}{}", code.number(), code_words(code))?;
+            let [patrons, contacts, images, groups] = held;
+            writeln!(
+                out,
+                "\nInfiniti now holds {patrons} patrons, {contacts} contacts, {images} pictures and {groups} memberships in groups"
+            )?;
             writeln!(out, "\nTry next:")?;
             writeln!(out, "  sispush preview {mapping} --limit 10     who would be sent, and how")?;
             writeln!(out, "  sispush diff {mapping} --verbose        what a push would do, with every patron")?;
