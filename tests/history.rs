@@ -67,6 +67,18 @@ fn json_has_every_run_with_its_summary() {
     assert_eq!(runs(&["--limit", "2"]), all[..2]);
 }
 
+/// The accounts' line, and one of each feed where something happened.
+#[test]
+fn a_feed_has_a_line_where_something_happened() {
+    let context = TestContext::with_sandbox(&["reject@contacts=student0007"]);
+    context.students(40).mapping_of_all_feeds("state: state.db\nmode: delta\n");
+    context.output(&["push", "school.yaml"]);
+    context.output(&["push", "school.yaml", "--feed", "groups"]);
+    context.sis("UPDATE guardians SET address = 'canary at home' WHERE login = 'student0003'");
+    context.output(&["push", "school.yaml"]);
+    assert_snapshot!(run(&context, &["history", "school.yaml"]));
+}
+
 /// A run that was killed, or still runs, has no end.
 #[test]
 fn a_run_without_an_end_is_told_as_such() {

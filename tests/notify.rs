@@ -120,6 +120,94 @@ fn night_by_night() {
     assert_snapshot!(story.join("\n"));
 }
 
+/// A night's exit code, and what was told in it of one mapping, as a program reads it.
+fn night(context: &TestContext, receiver: &Receiver, arguments: &[&str]) -> (i32, Vec<String>) {
+    // Whoever runs it sees the names of files.
+    let code = context.output(arguments).status.code().unwrap();
+    let told = taken(receiver).into_iter().map(|one| {
+        let one = one.json()["mappings"][0].clone();
+        let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
+        format!("{}: {} ({})", text("event"), text("what"), text("reason"))
+    });
+    (code, told.collect())
+}
+
+/// Each feed's trouble is told with its name, once, in counts; and the metrics of the accounts stay those of the accounts.
+#[test]
+fn every_feed_is_told() {
+    let receiver = Receiver::start();
+    let mut context = TestContext::with_sandbox(&[]);
+    context.set_env("HOOK", &receiver.url("canary-hook"));
+    context.students(20).mapping_of_all_feeds(
+        "state: state.db\nmode: delta\nnotify: { webhook: [{ url: \"${HOOK}\" }], metrics: sispush.prom }\n",
+    );
+    let good = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let metrics = || fs::read_to_string(context.path("sispush.prom")).unwrap();
+    let mut story = Vec::new();
+    let mut tell = |what: &str, arguments: &[&str]| {
+        let (code, told) = night(&context, &receiver, &[&["push", "school.yaml"], arguments].concat());
+        story.push(format!("{what}: exit code {code}, told {told:#?}"));
+    };
+    tell("good", &[]);
+    context.sis("UPDATE guardians SET address = 'canary at home', name = 'canary' WHERE login = 'student0003'");
+    tell("an address is wrong", &[]);
+    for line in
+        ["sispush_rejected{mapping=\"school\"} 0", "sispush_feed_rejected{mapping=\"school\",feed=\"contacts\"} 1"]
+    {
+        assert!(metrics().contains(&format!("{line}\n")), "{line}: {}", metrics());
+    }
+    context.sis("UPDATE guardians SET address = 'canary at work' WHERE login = 'student0005'");
+    tell("another one, too", &[]);
+    context.sis("INSERT INTO members VALUES ('student0001', 'canary-group')");
+    context.write("photos/000002.png", "canary, no picture").write("photos/canary-9.png", "canary");
+    tell("a group is not allowed, and a picture is none", &[]);
+    context.sis("UPDATE guardians SET address = NULL WHERE address LIKE 'canary%'");
+    tell("the addresses are gone", &[]);
+    context.sis("DELETE FROM members WHERE name <> 'Students'");
+    fs::remove_file(context.path("photos/000002.png")).unwrap();
+    tell("all is well", &[]);
+    let before = metrics();
+    tell("only the contacts", &["--feed", "contacts"]);
+    let of = |text: &str, start: &str| {
+        text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for kept in ["sispush_rows{", "sispush_unchanged{", "sispush_feed_rows{"] {
+        assert!(!of(&before, kept).is_empty() && of(&before, kept) == of(&metrics(), kept), "{kept}: {}", metrics());
+    }
+    assert!(!metrics().contains("canary"), "{}", metrics());
+    context.write("school.yaml", good.replace("contacts:\n", "contacts:\n  limits: { max_updates: 1 }\n"));
+    context.sis("UPDATE guardians SET address = 'new.' || address");
+    tell("all addresses changed", &[]);
+    context.write("school.yaml", &good);
+    tell("without the limit", &[]);
+    assert_snapshot!(regex::Regex::new("[0-9a-f]{16}").unwrap().replace_all(&story.join("\n"), "[PLAN]"));
+}
+
+/// What Infiniti refuses of a feed, and what is of unknown outcome, has its feed's name; a template may count it.
+#[test]
+fn what_is_refused_of_a_feed_is_told_with_its_name() {
+    let receiver = Receiver::start();
+    let text = "text: \"{{ what }} | {{ rows }}/{{ refused }} {{ contacts_rows }}/{{ contacts_refused }} {{ groups_unknown }}\"";
+    let mut said = Vec::new();
+    for fault in ["reject@contacts=student0003", "badjson@groups"] {
+        let mut context = TestContext::with_sandbox(&[fault]);
+        context.set_env("HOOK", &receiver.url("canary-hook"));
+        context.students(20).mapping_of_all_feeds(&format!(
+            "state: state.db\nnotify: {{ webhook: [{{ url: \"${{HOOK}}\", style: slack }}], {text} }}\n"
+        ));
+        for _ in 0..2 {
+            let code = code(&context, &["push", "school.yaml"]);
+            let told = taken(&receiver).into_iter().map(|one| {
+                let message = one.json();
+                let text = message["blocks"][1]["elements"][0]["elements"][0]["text"].as_str().unwrap();
+                text.lines().next().unwrap().to_owned()
+            });
+            said.push(format!("{fault}: exit code {code}, told {:#?}", told.collect::<Vec<_>>()));
+        }
+    }
+    assert_snapshot!(support::context::without_times_and_ports(&said.join("\n")));
+}
+
 /// Regression: it named the mapping as the push was started, and no state: good in one folder, for one account.
 #[test]
 #[cfg(unix)]

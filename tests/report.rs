@@ -75,6 +75,67 @@ fn a_page_is_written() {
     assert!(whole.starts_with("exit code 0\n"), "{whole}");
 }
 
+/// A school of four feeds: contacts and groups have rejected rows, and the last push was of the accounts alone.
+fn school_of_all_feeds() -> TestContext {
+    let context = TestContext::with_sandbox(&["reject@contacts=student0007"]);
+    context.students(60).mapping_of_all_feeds("state: state.db\nmode: delta\nname: st-marys\n");
+    context.output(&["push", "school.yaml"]);
+    context.sis("UPDATE guardians SET address = 'canary at home', name = 'canary' WHERE login = 'student0003'");
+    context.sis("UPDATE students SET form = '8C' WHERE login > 'student0040'");
+    context.sis("INSERT INTO members VALUES ('student0001', 'canary-group')");
+    context.write("photos/000002.png", "canary, no picture").write("photos/canary-9.png", "canary");
+    context.output(&["push", "school.yaml"]);
+    context.output(&["push", "school.yaml", "--feed", "users"]);
+    context
+}
+
+#[test]
+fn every_feed_has_its_last_run_and_its_rejections() {
+    let context = school_of_all_feeds();
+    // The last push, of the accounts alone, went well.
+    assert_snapshot!(context.run(&["report", "school.yaml", "-o", "report.html"]));
+    let html = page(&context);
+    for text in [
+        "<h3>Feeds</h3>",
+        "Contacts sent",
+        "Images not sent",
+        "The charts of groups as a table",
+        "contacts: 1 row was rejected",
+        "sispush preview school.yaml --feed groups --rejected",
+        "a library group that the mapping does not allow",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    for one in [
+        &html,
+        &context.run(&["history", "school.yaml"]),
+        &context.run(&["history", "school.yaml", "--format", "json"]),
+    ] {
+        assert!(!one.contains("canary") && !one.contains("student0") && !one.contains(".png"), "{one}");
+    }
+    // A school that has no contacts any more is not in trouble by them.
+    let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+    let (users, rest) = mapping.split_once("contacts:\n").unwrap();
+    context.write("school.yaml", format!("{users}state:{}", rest.split_once("state:").unwrap().1));
+    let told = context.run(&["report", "school.yaml", "-o", "report.html"]);
+    assert!(told.contains("(1 fine)"), "{told}");
+}
+
+#[test]
+fn a_browser_shows_every_feed() {
+    let Some(browser) = Browser::get("a_browser_shows_every_feed") else { return };
+    let context = school_of_all_feeds();
+    context.run(&["report", "school.yaml", "-o", "report.html"]);
+    let path = context.path("report.html");
+    let dom = browser.dom(&path);
+    assert_eq!(dom.matches("<table").count(), dom.matches("<caption").count());
+    pictures(browser, &path);
+    many(&context, 30);
+    context.run(&["report", "--state", "state.db", "-o", "report.html"]);
+    assert!(browser.dom(&path).contains("id=\"feeds\">Feeds</h2>"));
+    pictures(browser, &path);
+}
+
 #[test]
 fn it_is_not_written_over_what_a_push_needs() {
     let context = school();

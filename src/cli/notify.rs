@@ -71,6 +71,7 @@ fn named(file: PathBuf, now: Timestamp) -> Happened {
         summary: None,
         is_invalid: false,
         has_notices: false,
+        is_partial: false,
         gap: None,
         has_run_lately: false,
     }

@@ -142,7 +142,7 @@ pub(super) async fn run(
             unprinted.get_or_insert(error);
         }
         if !task.is_rehearsal {
-            told.push(happened::happened(&pushed));
+            told.push(happened::happened(&pushed, task.feeds != Feeds::ALL));
         }
         all.push(Ended::of(
             &pushed,

@@ -98,6 +98,8 @@ async fn collect(args: &ReportArgs, books: Books) -> Result<Figures, Error> {
         let school = collector.school(index);
         school.identity = asked.identity.clone();
         school.file = Some(asked.file.clone());
+        let others = asked.mapping.feeds().filter(|feed| feed.contract.account.is_some());
+        school.has = Some(others.map(|feed| feed.contract.feed.to_owned()).collect());
         school.next = schedule::next_of(&installed, &asked.file);
         school.hold = asked.mapping.hold_on(today).map(|hold| (hold.until, hold.reason.clone()));
     }

@@ -12,6 +12,7 @@ use super::secret::{self, Commands, Fault, Secrets};
 use super::text;
 use super::{Proxy, StateLocation, Template};
 use crate::error::Hint;
+use crate::infiniti::contract::FEEDS;
 use crate::secret::Secret;
 
 /// Who is told what became of a push, and how. Nobody, unless the mapping says so.
@@ -132,8 +133,39 @@ impl Events {
     pub const NONE: Self = Self { failed: false, limit: false, rejections: false, recovered: false, overdue: false };
 }
 
-/// The fields that the templates of a message may use: counts, codes, times, and words of our own. No field holds a value
-/// of a row or a username.
+/// Whether the templates of a message may use a field: one of [`FIELDS`], or a count of a feed.
+pub fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name) || count_of_feed(name).is_some()
+}
+
+/// A count of another feed than the accounts, which has both in its name (`contacts_rejected`): the feed, and which of its
+/// [`COUNTS`].
+pub fn count_of_feed(name: &str) -> Option<(&'static str, &'static str)> {
+    let (feed, count) = name.split_once('_')?;
+    let feed = FEEDS.iter().find(|known| known.account.is_some() && known.feed == feed)?;
+    COUNTS.iter().find(|known| **known == count).map(|count| (feed.feed, *count))
+}
+
+/// What is counted of each feed. Of the accounts nobody waits, is kept or cannot be sent.
+pub const COUNTS: [&str; 14] = [
+    "rows",
+    "accepted",
+    "created",
+    "updated",
+    "deactivated",
+    "unchanged",
+    "rejected",
+    "refused",
+    "unknown",
+    "not_sent",
+    "leavers",
+    "waiting",
+    "kept",
+    "unsent",
+];
+
+/// The fields that the templates of a message may use, beside the counts of the other feeds: counts, codes, times, and words of
+/// our own. No field holds a value of a row or a username.
 pub const FIELDS: [&str; 24] = [
     "mapping",
     "event",

@@ -602,6 +602,9 @@ pub fn summary(plans: &Plans, reports: Option<&Reports>, timing: Timing) -> Summ
     if let Some(error) = reports.and_then(|reports| reports.error.as_ref()) {
         all.error = Some(error.to_string());
         all.hint = error.hint().map(Into::into);
+    } else if let Some(error) = reports.and_then(|reports| reports.source_error.as_ref()) {
+        all.error = Some(error.told());
+        all.hint = error.hint().map(Into::into);
     }
     all
 }

@@ -19,6 +19,13 @@ pub struct TestContext {
     env: Vec<(String, String)>,
 }
 
+/// A picture of one pixel.
+const PICTURE: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0, 58, 126, 155,
+    85, 0, 0, 0, 10, 73, 68, 65, 84, 120, 156, 99, 96, 0, 0, 0, 2, 0, 1, 72, 175, 164, 113, 0, 0, 0, 0, 73, 69, 78, 68,
+    174, 66, 96, 130,
+];
+
 impl TestContext {
     /// An empty folder.
     pub fn new() -> Self {
@@ -124,6 +131,49 @@ users:
             self.target
         );
         self.write("school.yaml", text)
+    }
+
+    /// The same with contacts, pictures and groups: each student has a guardian, the first two have a picture, and are in a group.
+    pub fn mapping_of_all_feeds(&self, more: &str) -> &Self {
+        self.sis(
+            "CREATE TABLE guardians (login text, name text, address text);
+             INSERT INTO guardians SELECT login, 'Guardian of ' || given, 'g.' || email FROM students;
+             CREATE TABLE members (login text, name text);
+             INSERT INTO members SELECT login, 'Students' FROM students WHERE barcode < '000003'",
+        );
+        fs::create_dir_all(self.path("photos")).unwrap();
+        for name in ["000001.png", "000002.png"] {
+            self.write(&format!("photos/{name}"), PICTURE);
+        }
+        self.mapping(&format!(
+            "contacts:
+  extracts:
+    - name: guardians
+      query: SELECT * FROM guardians
+      columns:
+        username: login
+        type: {{ value: email }}
+        role: {{ value: guardian }}
+        primary: {{ value: true }}
+        addressee: name
+        contact: address
+        scenarios: {{ value: ANY }}
+images:
+  path: /sandbox/images
+  folder: photos
+groups:
+  path: /sandbox/groups/add
+  header: group
+  allow: [Students]
+  extracts:
+    - {{ name: members, query: SELECT * FROM members, columns: {{ username: login, group: name }} }}
+{more}"
+        ));
+        let text = fs::read_to_string(self.path("school.yaml")).unwrap();
+        self.write(
+            "school.yaml",
+            text.replace("      formclass: form\n", "      formclass: form\n      adminsystemid: barcode\n"),
+        )
     }
 
     /// Runs the program in the folder.

@@ -13,7 +13,7 @@ use super::{ERROR, Output, STRONG, WARNING, counted, number, write_failed};
 use crate::cli::history::{Past, Runs};
 use crate::error::Error;
 use crate::ops::report::{Figures, Group, Outcome, lasted, page, why};
-use crate::state::Run;
+use crate::state::{Run, Summary};
 
 impl Output {
     /// Runs as a table, then why some did not end well.
@@ -113,6 +113,13 @@ fn write_history(out: &mut impl Write, runs: &Runs, zone: &TimeZone, now: Timest
     table.set_header(&head);
     for past in &runs.past {
         table.add_row(cells(past, runs, has_several, zone));
+        let accounts = past.run.summary.accounts();
+        for (feed, counts) in past.run.summary.others() {
+            // A night of rest is one line. Without the accounts, this is all that there was.
+            if counts.is_eventful() || accounts.is_none() {
+                table.add_row(feed_cells(feed, counts, has_several));
+            }
+        }
     }
     let first_number = if has_several { 5 } else { 4 };
     for column in table.column_iter_mut().skip(first_number) {
@@ -163,24 +170,39 @@ fn cells(past: &Past, runs: &Runs, has_several: bool, zone: &TimeZone) -> Vec<St
     let (run, summary) = (&past.run, &past.run.summary);
     let dash = || "–".to_owned();
     // Without a plan there is nothing to count.
-    let count = |count: u64| if run.plan.is_some() { number(count) } else { dash() };
+    let has_counts = run.plan.is_some() && summary.accounts().is_some();
     let mut cells = vec![
         page::minutes(run.started_at, zone),
         word(run).to_owned(),
         run.exit_code.filter(|_| run.ended_at.is_some()).map_or_else(dash, |code| code.to_string()),
         if run.mode.is_empty() { dash() } else { plain(&run.mode) },
-        count(summary.rows.values().sum()),
-        count(summary.accepted + summary.failed + summary.unknown),
-        count(summary.created),
-        count(summary.updated),
-        count(summary.failed + summary.unknown),
-        count(summary.rejected),
-        count(summary.unchanged),
-        lasted(run).unwrap_or_else(dash),
     ];
+    cells.extend(counts_of(summary).map(|count| if has_counts { number(count) } else { dash() }));
+    cells.push(lasted(run).unwrap_or_else(dash));
     if has_several {
         cells.insert(1, plain(&runs.books[past.book].0.mapping));
     }
+    cells
+}
+
+/// What a run counts, in the order of the table's columns.
+fn counts_of(counts: &Summary) -> [u64; 7] {
+    [
+        counts.rows.values().sum(),
+        counts.sent(),
+        counts.created,
+        counts.updated,
+        counts.failed + counts.unknown,
+        counts.rejected,
+        counts.unchanged,
+    ]
+}
+
+/// The line of another feed, below its run.
+fn feed_cells(feed: &str, counts: &Summary, has_several: bool) -> Vec<String> {
+    let mut cells = vec![String::new(); if has_several { 2 } else { 1 }];
+    cells.extend([format!("  {}", plain(feed)), String::new(), String::new()]);
+    cells.extend(counts_of(counts).map(number));
     cells
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, ExitCode, Hint, causes};
 use crate::infiniti::contract::Rows;
 use crate::infiniti::patron::{Patrons, Rejection, Warning, WarningKind};
 use crate::mapping::{Hold, MappingError, Severity};
-use crate::sync::{Failure, Plan, Report, Reports};
+use crate::sync::{Failure, Plan, Report, Reports, summary};
 
 /// So many rejected rows are listed; the others are counted.
 const LISTED: usize = 20;
@@ -226,18 +226,28 @@ fn counted_more(count: u64) -> String {
 
 /// What came of each feed, the accounts without a name of their own.
 fn counts(planned: &Planned, reports: &Reports) -> String {
-    let each = planned.plans.feeds.iter().zip(&reports.feeds).map(|(plan, report)| {
-        let counts = format!(
-            "{} accepted, {} refused, {} rejected, {} unchanged",
-            number(report.accepted),
-            number(report.failed.len() as u64),
-            number(plan.patrons.rejections.len() as u64),
-            number(plan.unchanged)
-        );
-        match plan.contract().account {
-            None => counts,
-            Some(_) => format!("{}: {counts}", plan.contract().feed),
-        }
+    let all = summary(&planned.plans, Some(reports), planned.timing);
+    let each = all.each().map(|(feed, counts)| {
+        let always = [
+            (counts.accepted, "accepted"),
+            (counts.failed, "refused"),
+            (counts.rejected, "rejected"),
+            (counts.unchanged, "unchanged"),
+        ];
+        let told = |(count, what): (u64, &str)| format!("{} {what}", number(count));
+        let Some(feed) = feed else { return always.map(told).join(", ") };
+        // Of four feeds, only what there is to tell: the line is read on a phone.
+        let [accepted, refused, rejected, unchanged] = always;
+        let more = [
+            (counts.unknown, "unknown"),
+            (counts.unsent, "unsent"),
+            (counts.not_sent, "not sent"),
+            (counts.waiting, "waiting"),
+            (counts.kept, "kept"),
+        ];
+        let all = [accepted, refused, rejected].into_iter().chain(more).chain([unchanged]);
+        let told: Vec<String> = all.filter(|(count, _)| *count > 0).map(told).collect();
+        format!("{feed}: {}", if told.is_empty() { "nothing".to_owned() } else { told.join(", ") })
     });
     each.collect::<Vec<_>>().join("; ")
 }

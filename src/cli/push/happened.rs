@@ -8,15 +8,14 @@ use super::{Done, Planned, Pushed};
 use crate::cli::output;
 use crate::error::{Error, ExitCode};
 use crate::mapping::{Code, MappingError, Severity};
-use crate::ops::notify::event::{Came, Happened, Kind, Trouble, without_digits};
+use crate::ops::notify::event::{Came, Happened, Kind, OWN_CODES, Trouble, without_digits};
 use crate::ops::report::why_rejected;
 use crate::state::Summary;
-use crate::sync::Plan;
 use crate::sync::plan::Stop;
-use crate::sync::summary;
+use crate::sync::{Plan, Reports, summary};
 
-/// What may be told of a push.
-pub(super) fn happened(pushed: &Pushed) -> Happened {
+/// What may be told of a push. `is_partial` if somebody asked for some feeds only.
+pub(super) fn happened(pushed: &Pushed, is_partial: bool) -> Happened {
     let code = pushed.exit_code();
     let file = pushed.path.clone();
     let came = match &pushed.result {
@@ -46,6 +45,7 @@ pub(super) fn happened(pushed: &Pushed) -> Happened {
         summary: counts,
         is_invalid: matches!(pushed.result, Err(Error::Mapping(_))),
         has_notices: !pushed.notices.is_empty(),
+        is_partial,
         gap: None,
         has_run_lately: true,
         file,
@@ -71,9 +71,18 @@ fn trouble(pushed: &Pushed, code: ExitCode, counts: Option<&Summary>) -> Option<
                 ExitCode::Complete | ExitCode::Interrupted => None,
                 ExitCode::Rejections => counts.map(|counts| rejections(counts, &file)),
                 ExitCode::Stopped if report.is_none() => Some(stopped(planned, &file)),
-                _ => Some(match report.map(|report| (&report.state_error, &report.error)) {
-                    Some((Some(error), _)) => failed(error.to_string(), error.hint().map(Into::into)),
-                    Some((None, Some(error))) => failed(error.to_string(), error.hint().map(Into::into)),
+                _ => Some(match report {
+                    Some(Reports { state_error: Some(error), .. }) => {
+                        failed(error.to_string(), error.hint().map(Into::into))
+                    }
+                    Some(Reports { source_error: Some(error), .. }) => {
+                        failed(error.told(), error.hint().map(Into::into))
+                    }
+                    Some(Reports { error: Some(error), .. }) => {
+                        let feed = counts.and_then(Summary::failed_feed);
+                        let what = feed.map_or_else(|| error.to_string(), |feed| format!("{feed}: {error}"));
+                        failed(what, error.hint().map(Into::into))
+                    }
                     _ => failed(output::outcome(pushed), None),
                 }),
             }
@@ -111,7 +120,8 @@ fn place(line: usize, base: Option<&str>) -> String {
 }
 
 fn stopped(planned: &Planned, file: &str) -> Trouble {
-    let codes: BTreeSet<String> = planned.plans.stops().map(|(plan, stop)| code_of(plan, stop.code())).collect();
+    let codes: BTreeSet<String> =
+        planned.plans.stops().map(|(plan, stop)| code_of(feed_of(plan), stop.code())).collect();
     let codes: Vec<String> = codes.into_iter().collect();
     let (what, hint) = match planned.plans.stops().next() {
         // What an expectation says may name a patron.
@@ -141,19 +151,17 @@ fn stopped(planned: &Planned, file: &str) -> Trouble {
 }
 
 /// A code, with the feed in front of it if that is another than the accounts.
-fn code_of(plan: &Plan, code: &str) -> String {
-    match plan.contract().account {
-        None => code.to_owned(),
-        Some(_) => format!("{}/{code}", plan.contract().feed),
-    }
+fn code_of(feed: Option<&str>, code: &str) -> String {
+    feed.map_or_else(|| code.to_owned(), |feed| format!("{feed}/{code}"))
+}
+
+/// A plan's feed, if that is another than the accounts.
+fn feed_of(plan: &Plan) -> Option<&'static str> {
+    plan.contract().account.map(|_| plan.contract().feed)
 }
 
 fn rejections(counts: &Summary, file: &str) -> Trouble {
-    let rules = counts.rejections_by_extract.iter();
-    let mut reason: Vec<String> =
-        rules.flat_map(|(extract, rules)| rules.keys().map(move |rule| format!("{extract}/{rule}"))).collect();
-    let others = [("refused", counts.failed), ("renames", counts.renames)];
-    reason.extend(others.iter().filter(|(_, count)| *count > 0).map(|(code, _)| (*code).to_owned()));
+    let reason: Vec<String> = counts.each().flat_map(|(feed, counts)| codes(feed, counts)).collect();
     let (what, todo) = why_rejected(counts, file);
     Trouble {
         kind: Kind::Rejections,
@@ -162,4 +170,14 @@ fn rejections(counts: &Summary, file: &str) -> Trouble {
         hint: Some(todo.join(" ")),
         command: None,
     }
+}
+
+/// What rejections of a feed are known by. Not who waits, or is kept: that follows from the others, and differs from night to
+/// night.
+fn codes(feed: Option<&str>, counts: &Summary) -> Vec<String> {
+    let rules = counts.rejections_by_extract.iter();
+    let rules = rules.flat_map(|(extract, rules)| rules.keys().map(move |rule| format!("{extract}/{rule}")));
+    let others = OWN_CODES.into_iter().zip([counts.failed, counts.unsent, counts.renames]);
+    let others = others.filter(|(_, count)| *count > 0).map(|(code, _)| code.to_owned());
+    rules.chain(others).map(|code| code_of(feed, &code)).collect()
 }

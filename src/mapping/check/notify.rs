@@ -11,7 +11,7 @@ use crate::mapping::code::Code;
 use crate::mapping::diagnostic::Finding;
 use crate::mapping::include::Document;
 use crate::mapping::keys::{self, EVENTS};
-use crate::mapping::notify::{Email, Events, FIELDS, Security, Style, Webhook};
+use crate::mapping::notify::{Email, Events, FIELDS, Security, Style, Webhook, is_field};
 use crate::mapping::secret::Fault;
 use crate::mapping::yaml::{Content, Node};
 use crate::mapping::{Hold, Notify, Proxy, StateLocation, Template};
@@ -330,13 +330,16 @@ impl Checker<'_> {
                 return None;
             }
         };
-        let unknown = template.variables().iter().find(|name| !FIELDS.contains(&name.as_str()));
+        let unknown = template.variables().iter().find(|name| !is_field(name));
         let Some(unknown) = unknown else { return Some(template) };
         let message = format!("a notification has no field `{unknown}`");
         self.report(Finding::error(Code::NotifyField, &field.node.span, message).hint(
             match keys::nearest(unknown, FIELDS) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => format!("the fields are `{}`", FIELDS.join("`, `")),
+                None => format!(
+                    "the fields are `{}`; of another feed its counts, such as `contacts_rejected`",
+                    FIELDS.join("`, `")
+                ),
             },
         ));
         None

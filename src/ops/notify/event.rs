@@ -1,5 +1,6 @@
 //! What became of a mapping, and what of that a channel is to be told. No I/O; the time is passed in.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,13 +8,16 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::infiniti::contract::FEEDS;
 use crate::mapping::Hold;
 use crate::mapping::notify::Events;
+use crate::ops::report::is_stop;
 use crate::state::Summary;
 
 /// What became of a mapping's push, as far as it may be told: counts, codes and words of our own. No value of a row and no
 /// username.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Happened {
     /// The mapping's name; its file's, if that cannot be read.
     pub mapping: String,
@@ -37,6 +41,8 @@ pub struct Happened {
     pub is_invalid: bool,
     /// Whether some channel was told something of it before, as far as that could be read.
     pub has_notices: bool,
+    /// Whether it was of some of the mapping's feeds only, which says nothing of the others.
+    pub is_partial: bool,
     /// That there was no push that ended well for too long before this one.
     pub gap: Option<Gap>,
     /// When somebody looked: whether there were pushes lately, although none of them ended well.
@@ -232,7 +238,15 @@ pub fn decide(
     if matches!(happened.came, Came::LeftOut | Came::Interrupted) {
         return silence;
     }
-    let trouble = happened.trouble.as_ref().filter(|trouble| trouble.kind.is_wanted(on));
+    let left = left_of(happened, told);
+    let with_left = |trouble: &Trouble| match trouble.kind {
+        Kind::Rejections if !left.is_empty() => {
+            Trouble { reason: format!("{},{}", trouble.reason, left.join(",")), ..trouble.clone() }
+        }
+        _ => trouble.clone(),
+    };
+    let trouble = happened.trouble.as_ref().filter(|trouble| trouble.kind.is_wanted(on)).map(with_left);
+    let trouble = trouble.as_ref();
     let remember = |trouble: &Trouble, since| {
         Remembered::This(Told { kind: trouble.kind, reason: trouble.reason.clone(), since, at: now })
     };
@@ -241,7 +255,7 @@ pub fn decide(
             Some(_) if on.overdue && happened.trouble.is_none() => Decision { event: Some(Event::Gap), ..silence },
             _ => silence,
         },
-        (None, Some(_)) if happened.came == Came::Looked => silence,
+        (None, Some(_)) if happened.came == Came::Looked || !left.is_empty() => silence,
         (None, Some(_)) => {
             Decision { event: on.recovered.then_some(Event::Recovered), remembered: Remembered::Nothing }
         }
@@ -260,7 +274,7 @@ pub fn decide(
             let since = if is_lasting { told.since } else { happened.started_at };
             Decision { event: Some(Event::New(trouble.kind)), remembered: remember(trouble, since) }
         }
-        (Some(trouble), Some(told)) if trouble.reason != told.reason => {
+        (Some(trouble), Some(told)) if !is_same(&trouble.reason, &told.reason) => {
             Decision { event: Some(Event::Changed(trouble.kind)), remembered: remember(trouble, told.since) }
         }
         (Some(trouble), Some(told)) => {
@@ -272,6 +286,46 @@ pub fn decide(
             Decision { event: Some(Event::Reminder(trouble.kind)), remembered: remember(trouble, told.since) }
         }
     }
+}
+
+/// The codes of what a channel was told that are of feeds that this push left out: they hold as they did.
+fn left_of<'t>(happened: &Happened, told: Option<&'t Told>) -> Vec<&'t str> {
+    let Some((told, summary)) = told.zip(happened.summary.as_ref()).filter(|_| happened.is_partial) else {
+        return Vec::new();
+    };
+    match told.kind {
+        // Source and target are the same for all feeds.
+        Kind::Failed | Kind::Overdue => Vec::new(),
+        Kind::Limit | Kind::Rejections => codes(&told.reason)
+            .filter(|code| match feed_of(code) {
+                Some(feed) => !summary.feeds.contains_key(feed),
+                None => summary.accounts().is_none(),
+            })
+            .collect(),
+    }
+}
+
+/// The codes of a reason, which has the exit code in front.
+fn codes(reason: &str) -> impl Iterator<Item = &str> {
+    reason.split_once(':').map_or(reason, |(_, codes)| codes).split(',').filter(|code| !code.is_empty())
+}
+
+/// The feed that a code is of; nothing for the accounts.
+fn feed_of(code: &str) -> Option<&str> {
+    let (feed, rest) = code.split_once('/')?;
+    let is_feed = FEEDS.iter().any(|known| known.account.is_some() && known.feed == feed);
+    // An extract of the accounts may have a feed's name; its codes have a rule after that, and nothing more.
+    let is_own = rest.contains('/') || OWN_CODES.contains(&rest) || is_stop(rest);
+    (is_feed && is_own).then_some(feed)
+}
+
+/// What may be wrong with a feed beside rules that rows break, and limits.
+pub const OWN_CODES: [&str; 3] = ["refused", "unsent", "renames"];
+
+/// Whether two reasons are the same, in whatever order their codes stand.
+fn is_same(one: &str, other: &str) -> bool {
+    let sorted = |reason: &str| codes(reason).map(str::to_owned).collect::<BTreeSet<_>>();
+    one == other || (one.split(':').next() == other.split(':').next() && sorted(one) == sorted(other))
 }
 
 /// An error's words as a code: what counts differs from night to night.
@@ -320,6 +374,7 @@ pub(super) mod tests {
             summary: None,
             is_invalid: false,
             has_notices: false,
+            is_partial: false,
             gap: None,
             has_run_lately: false,
         }
@@ -449,6 +504,49 @@ pub(super) mod tests {
             let decision = decide(&happened, Some(&told), Events::ALL, Duration::ZERO, at(1));
             assert_eq!(decision, Decision { event: None, remembered: Remembered::AsBefore });
         }
+    }
+
+    /// Regression: a push of some feeds that went well said that all was well again, and the next night told it anew.
+    #[test]
+    fn a_push_of_some_feeds_says_nothing_of_the_others() {
+        let week = Duration::from_hours(7 * 24);
+        let told = |kind, reason: &str| Told { kind, reason: reason.into(), since: at(0), at: at(0) };
+        let of = |feeds: &[&str], trouble, told: &Told| {
+            let rows = if feeds.contains(&"users") { [("students".to_owned(), 1)].into() } else { [].into() };
+            let others = feeds.iter().filter(|feed| **feed != "users");
+            let feeds = others.map(|feed| ((*feed).to_owned(), Summary::default())).collect();
+            let summary = Some(Summary { rows, feeds, ..Summary::default() });
+            let happened = Happened { is_partial: true, summary, ..happened(1, trouble) };
+            let decision = decide(&happened, Some(told), Events::ALL, week, at(1));
+            let reason = match decision.remembered {
+                Remembered::This(told) => told.reason,
+                Remembered::AsBefore => "as before".into(),
+                Remembered::Nothing => String::new(),
+            };
+            (decision.event, reason)
+        };
+        let images = told(Kind::Rejections, "1:students/email,images/folder/picture");
+        assert_eq!(of(&["contacts"], None, &images), (None, "as before".into()));
+        assert_eq!(of(&["users"], None, &images), (None, "as before".into()));
+        assert_eq!(of(&["users", "images"], None, &images), (Some(Event::Recovered), String::new()));
+        // What is told already is the same, in whatever order.
+        assert_eq!(
+            of(&["images"], Some((Kind::Rejections, "1:images/folder/picture")), &images),
+            (None, "as before".into())
+        );
+        let more = of(&["contacts"], Some((Kind::Rejections, "1:contacts/refused")), &images);
+        assert_eq!(
+            more,
+            (Some(Event::Changed(Kind::Rejections)), "1:contacts/refused,students/email,images/folder/picture".into())
+        );
+        let limit = told(Kind::Limit, "5:contacts/max_updates");
+        assert_eq!(of(&["users"], None, &limit).0, None);
+        assert_eq!(of(&["contacts"], None, &limit).0, Some(Event::Recovered));
+        // An extract that has a feed's name.
+        let extract = told(Kind::Rejections, "1:contacts/email");
+        assert_eq!(of(&["users"], None, &extract).0, Some(Event::Recovered));
+        // What failed for one works for the next.
+        assert_eq!(of(&["users"], None, &told(Kind::Failed, "4:groups: broken")).0, Some(Event::Recovered));
     }
 
     #[test]

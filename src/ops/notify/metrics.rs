@@ -13,7 +13,7 @@ use super::event::{Came, Happened};
 use super::text::numbers;
 
 /// The metrics, in the order of the file: name, and what it is.
-const METRICS: [(&str, &str); 15] = [
+const METRICS: [(&str, &str); 29] = [
     ("sispush_last_run_timestamp_seconds", "When the last push began, in seconds since 1970."),
     ("sispush_last_success_timestamp_seconds", "When the last push that ended well (exit code 0 or 1) began."),
     ("sispush_exit_code", "The exit code of the last push."),
@@ -29,6 +29,21 @@ const METRICS: [(&str, &str); 15] = [
     ("sispush_unknown", "Rows of which nobody knows what became."),
     ("sispush_not_sent", "Rows that were not sent, since the push ended before."),
     ("sispush_leavers", "Patrons in Infiniti and no longer in the source."),
+    // Of the other feeds. Names of their own, as whoever sums `sispush_rows` over a mapping means the accounts.
+    ("sispush_feed_rows", "Rows of another feed that the last push of it read."),
+    ("sispush_feed_accepted", "Patrons of whom Infiniti accepted all rows of a feed."),
+    ("sispush_feed_created", "Of their rows, new ones, as far as Infiniti said."),
+    ("sispush_feed_updated", "Of their rows, known ones."),
+    ("sispush_feed_deactivated", "Of these, those that were taken away."),
+    ("sispush_feed_unchanged", "Patrons whose rows of a feed Infiniti had as they are."),
+    ("sispush_feed_rejected", "Rows of a feed that were rejected before anything was sent."),
+    ("sispush_feed_refused", "Patrons whose rows of a feed Infiniti refused."),
+    ("sispush_feed_unknown", "Patrons of whose rows nobody knows what became."),
+    ("sispush_feed_not_sent", "Patrons whose rows were not sent, since the push ended before."),
+    ("sispush_feed_leavers", "Patrons whose rows of a feed are in Infiniti and no longer in the source."),
+    ("sispush_feed_waiting", "Patrons who wait for their account."),
+    ("sispush_feed_kept", "Patrons who are left as Infiniti has them, since rows of theirs are rejected."),
+    ("sispush_feed_unsent", "Patrons whose row could not be sent: a picture that was gone."),
 ];
 
 const LAST_SUCCESS: &str = METRICS[1].0;
@@ -76,6 +91,7 @@ fn merged(before: &str, pushed: &[&Happened]) -> String {
     for happened in pushed.iter().filter(|happened| matches!(happened.came, Came::Pushed | Came::Interrupted)) {
         let label = format!("mapping=\"{}\"", escaped(&happened.mapping));
         let success = known.get(&(1, label.clone())).cloned();
+        let before = known.clone();
         known.retain(|(_, labels), _| labels != &label && !labels.starts_with(&format!("{label},")));
         let mut put = |metric: &str, more: &str, value: String| {
             if let Some(index) = METRICS.iter().position(|(name, _)| *name == metric) {
@@ -95,8 +111,24 @@ fn merged(before: &str, pushed: &[&Happened]) -> String {
         for (stage, seconds) in [("read", seconds.read), ("plan", seconds.plan), ("send", seconds.send)] {
             put("sispush_duration_seconds", &format!(",stage=\"{stage}\""), seconds.to_string());
         }
-        for (name, count) in numbers(summary) {
-            put(&format!("sispush_{name}"), "", count.to_string());
+        for (feed, counts) in summary.each() {
+            let (prefix, more) = match feed {
+                None => ("sispush", String::new()),
+                Some(feed) => ("sispush_feed", format!(",feed=\"{}\"", escaped(feed))),
+            };
+            for (name, count) in numbers(feed, counts) {
+                put(&format!("{prefix}_{name}"), &more, count.to_string());
+            }
+        }
+        // A push of some feeds says nothing of the others.
+        for ((index, labels), value) in before {
+            let is_left = match labels.strip_prefix(&label).and_then(|rest| rest.strip_prefix(",feed=\"")) {
+                Some(feed) => feed.strip_suffix('"').is_some_and(|feed| !summary.feeds.contains_key(feed)),
+                None => labels == label && summary.accounts().is_none(),
+            };
+            if is_left {
+                known.entry((index, labels)).or_insert(value);
+            }
         }
     }
     let mut out = String::new();

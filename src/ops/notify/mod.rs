@@ -7,163 +7,45 @@
 //! All of it comes after the pushes, outside of their locks, within a time limit, and changes nothing of what they came to:
 //! what cannot be told is a warning.
 
+mod channel;
 mod error;
 pub mod event;
 mod http;
 mod mail;
 mod metrics;
+mod overdue;
+mod states;
 mod text;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::secret::Secret;
-use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use channel::Channel;
+use channel::{Way, hex, in_time};
 pub use error::NotifyError;
-use event::{Came, Decision, Event, Gap, Happened, Kind, Remembered, Told, Trouble, decide};
+use event::{Came, Decision, Event, Gap, Happened, Remembered, Told, decide};
+use overdue::Lately;
+pub use overdue::{Found, Looked, USUAL, overdue};
+use states::States;
 pub use text::Place;
 use text::{Item, Message, Templates};
 
-use crate::mapping::notify::{Contact, Email, Events, Style, Webhook, contact, may_tell};
-use crate::mapping::{Proxy, StateLocation};
-use crate::ops::words::counted;
-use crate::source::SourceError;
-use crate::state::{Identity, Run, State, StateError};
+use crate::mapping::StateLocation;
+use crate::mapping::notify::{Contact, Events, contact, may_tell};
+use crate::secret::Secret;
+use crate::state::State;
 
 /// The longest that a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// The longest that a channel may take, with another try.
-const LIMIT: Duration = Duration::from_secs(20);
-/// Before another try.
-const WAIT: Duration = Duration::from_secs(2);
 /// So many channels at the same time.
 const AT_ONCE: usize = 64;
-/// The longest that looking into a state may take: what is told twice is better than nothing told.
-const STATE_LIMIT: Duration = Duration::from_secs(10);
-
-/// A channel: somebody who is told.
-#[derive(Clone, Debug)]
-pub struct Channel {
-    to: To,
-    way: Way,
-}
-
-#[derive(Clone, Debug)]
-enum To {
-    Webhook(Secret, Style),
-    Email(Box<Email>),
-}
-
-/// The way out.
-#[derive(Clone, Debug)]
-struct Way {
-    proxy: Proxy,
-    ca_file: Option<PathBuf>,
-}
-
-impl Way {
-    fn of(contact: &Contact) -> Self {
-        Self { proxy: contact.proxy.clone(), ca_file: contact.ca_file.clone() }
-    }
-}
-
-impl Channel {
-    fn webhook(webhook: &Webhook, way: &Way) -> Self {
-        Self { to: To::Webhook(webhook.url.clone(), webhook.style), way: way.clone() }
-    }
-
-    fn email(email: &Email, way: &Way) -> Self {
-        Self { to: To::Email(Box::new(email.clone())), way: way.clone() }
-    }
-
-    /// What it is known by: a hash, since an address may be a secret.
-    fn key(&self) -> String {
-        let address = match &self.to {
-            To::Webhook(url, _) => format!("webhook\n{}", url.expose_secret()),
-            To::Email(email) => {
-                let mut to = email.to.clone();
-                to.sort();
-                format!("email\n{}\n{}\n{}", email.host, email.port, to.join("\n"))
-            }
-        };
-        hex(&Sha256::digest(address)[..16])
-    }
-
-    /// What people call it, without its secrets.
-    fn label(&self) -> String {
-        match &self.to {
-            To::Webhook(url, style) => {
-                let kind = match style {
-                    Style::Json => "webhook",
-                    Style::Teams => "Teams webhook",
-                    Style::Slack => "Slack webhook",
-                };
-                format!("{kind} at `{}`", http::host_of(url))
-            }
-            To::Email(email) => {
-                let addresses = counted(email.to.len() as u64, "address", "addresses");
-                format!("mail to {addresses} by `{}`", email.host)
-            }
-        }
-    }
-
-    /// Delivers a message within the time limit, in two tries if the first failure may pass.
-    async fn deliver(&self, message: &Message, host: &str) -> Result<(), NotifyError> {
-        in_time(&self.host(), || self.attempt(message, host)).await
-    }
-
-    fn host(&self) -> String {
-        match &self.to {
-            To::Webhook(url, _) => http::host_of(url),
-            To::Email(email) => email.host.clone(),
-        }
-    }
-
-    async fn attempt(&self, message: &Message, host: &str) -> Result<(), NotifyError> {
-        match &self.to {
-            To::Webhook(url, style) => http::ask(url, &self.way, Some(&webhook::body(*style, message))).await,
-            To::Email(email) => mail::send(email, &self.way, message, host).await,
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}
-
-async fn in_time<F>(host: &str, mut attempt: impl FnMut() -> F) -> Result<(), NotifyError>
-where
-    F: Future<Output = Result<(), NotifyError>>,
-{
-    let tries = async {
-        match attempt().await {
-            Err(error) if error.is_transient() => {
-                tracing::debug!(%error, "trying again");
-                tokio::time::sleep(WAIT).await;
-                attempt().await
-            }
-            result => result,
-        }
-    };
-    match tokio::time::timeout(LIMIT, tries).await {
-        Ok(result) => result,
-        Err(_) => Err(NotifyError::TimedOut { host: host.to_owned(), limit: LIMIT }),
-    }
-}
 
 /// What came of one channel.
 #[derive(Debug)]
@@ -250,35 +132,6 @@ impl Circle {
             let Ok(lately) = Lately::of(&mut state, Some(began), place.now).await else { continue };
             self.happened[index].gap = Gap::find(lately.good, lately.first, &contact.hold, most, began, &place.zone);
         }
-    }
-}
-
-/// The pushes of a mapping so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Lately {
-    /// When the last one that ended well began.
-    good: Option<Timestamp>,
-    /// When the first one that is known began.
-    first: Option<Timestamp>,
-    /// When the last one began that ended, however that was.
-    ended: Option<Timestamp>,
-}
-
-/// So many runs are looked at: more than a year of nights.
-const LOOKED_BACK: u32 = 500;
-
-impl Lately {
-    /// Without the push that began at `own`, if that was the last. The state keeps whole seconds.
-    async fn of(state: &mut State, own: Option<Timestamp>, now: Timestamp) -> Result<Self, StateError> {
-        let mut runs = state.runs(LOOKED_BACK).await?;
-        runs.retain(|run| !run.is_ahead(now));
-        let is_own = |run: &Run| own.is_some_and(|own| run.started_at.as_second() == own.as_second());
-        let own = usize::from(runs.first().is_some_and(is_own));
-        Ok(runs.iter().skip(own).fold(Self::default(), |found, run| Self {
-            good: found.good.or_else(|| run.exit_code.is_some_and(|code| code <= 1).then_some(run.started_at)),
-            first: Some(run.started_at),
-            ended: found.ended.or_else(|| run.exit_code.map(|_| run.started_at)),
-        }))
     }
 }
 
@@ -464,54 +317,6 @@ async fn look(circle: &Circle, index: usize, states: &States<'_>) -> Option<Stat
     }
 }
 
-/// The states of one command's mappings. A server that did not answer once is not asked again: hundreds of schools that share
-/// it would each wait for it.
-struct States<'s> {
-    /// Goes before what the mappings say.
-    given: Option<&'s StateLocation>,
-    silent: Mutex<BTreeSet<String>>,
-}
-
-impl<'s> States<'s> {
-    fn new(given: Option<&'s StateLocation>) -> Self {
-        Self { given, silent: Mutex::default() }
-    }
-
-    /// Where that of a mapping is.
-    fn location<'c>(&'c self, contact: &'c Contact) -> Option<&'c StateLocation> {
-        self.given.or(contact.state.as_ref())
-    }
-
-    /// Opens that of a mapping to look at it; `None` if there is none.
-    async fn open(&self, contact: &Contact) -> Result<Option<State>, StateError> {
-        let identity = contact
-            .name
-            .clone()
-            .zip(contact.target.as_ref())
-            .map(|(mapping, target)| Identity { mapping, target: target.to_string() });
-        let (Some(location), Some(identity)) = (self.location(contact), identity) else { return Ok(None) };
-        let StateLocation::Postgres(connection) = location else { return State::look(location, &identity).await };
-        let server = connection.to_string();
-        let silent = |source: io::Error| {
-            let source = SourceError::Unreachable { address: connection.describe(), source };
-            Err(StateError::Connect { place: crate::state::Place::Server(server.clone()), source })
-        };
-        if self.silent().contains(&server) {
-            return silent(io::Error::other("it did not answer a moment ago"));
-        }
-        let look = tokio::time::timeout(STATE_LIMIT, State::look(location, &identity)).await;
-        let look = look.unwrap_or_else(|_| silent(io::ErrorKind::TimedOut.into()));
-        if matches!(look, Err(StateError::Connect { .. } | StateError::Busy { .. } | StateError::Lost { .. })) {
-            self.silent().insert(server);
-        }
-        look
-    }
-
-    fn silent(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 async fn remember(circle: &Circle, index: usize, states: &States<'_>, changes: &[(String, Remembered)]) {
     if changes.iter().all(|(_, after)| *after == Remembered::AsBefore) {
         return;
@@ -565,152 +370,7 @@ pub async fn try_out(happened: Vec<Happened>, place: &Place) -> Vec<Delivery> {
     deliveries
 }
 
-/// What a look at a mapping's history gave.
-#[derive(Debug)]
-pub struct Looked {
-    /// The mapping's name, or its file's.
-    pub mapping: String,
-    /// What was found.
-    pub found: Found,
-}
-
-/// What a look at a mapping's history can give.
-#[derive(Debug)]
-pub enum Found {
-    /// A push ended well in time, or the first of all was not so long ago; when it began.
-    InTime(Timestamp),
-    /// It is on hold today.
-    Held,
-    /// It was never pushed.
-    Never,
-    /// No push ended well in time.
-    Overdue(Gap),
-    /// Who is to be told, and of what, cannot be read.
-    NoMapping,
-    /// Its history cannot be read.
-    NoState(StateError),
-}
-
-/// Sees which mappings had no push that ended well in this time, and tells their channels, each once. `most` goes before
-/// what the mappings say; where neither does, it is [`USUAL`].
-pub async fn overdue(
-    files: &[PathBuf],
-    most: Option<Duration>,
-    state: Option<&StateLocation>,
-    place: &Place,
-) -> (Vec<Looked>, Vec<Delivery>) {
-    let states = States::new(state);
-    let mut looked = Vec::new();
-    let mut happened = Vec::new();
-    for file in files {
-        let (one, trouble) = look_back(file, most, &states, place).await;
-        looked.push(one);
-        happened.extend(trouble);
-    }
-    let circle = Circle::new(happened);
-    let told = Box::pin(tell_channels(&circle, &states, place)).await;
-    (looked, told)
-}
-
-/// A night, and two hours for one that began late.
-pub const USUAL: Duration = Duration::from_hours(26);
-
-async fn look_back(
-    file: &Path,
-    most: Option<Duration>,
-    states: &States<'_>,
-    place: &Place,
-) -> (Looked, Option<Happened>) {
-    let contact = contact(file);
-    let name = contact.as_ref().and_then(|contact| contact.name.clone());
-    let mapping = name.unwrap_or_else(|| file.display().to_string());
-    let looked = |found| (Looked { mapping: mapping.clone(), found }, None);
-    let Some(contact) = contact else { return looked(Found::NoMapping) };
-    if contact.target.is_none() || contact.name.is_none() || states.location(&contact).is_none() {
-        return looked(Found::NoMapping);
-    }
-    let today = place.now.to_zoned(place.zone.clone()).date();
-    if contact.hold.iter().any(|hold| (hold.from..=hold.until).contains(&today)) {
-        return looked(Found::Held);
-    }
-    let lately = match states.open(&contact).await {
-        Ok(Some(mut state)) => Lately::of(&mut state, None, place.now).await,
-        Ok(None) => Ok(Lately::default()),
-        Err(error) => Err(error),
-    };
-    let lately = match lately {
-        Ok(lately) => lately,
-        Err(error) => return looked(Found::NoState(error)),
-    };
-    let most = most.or(contact.notify.not_run_since).unwrap_or(USUAL);
-    let (found, gap) = match Gap::find(lately.good, lately.first, &contact.hold, most, place.now, &place.zone) {
-        Some(gap) => (Found::Overdue(gap), gap),
-        // Whoever asks for this wants it to be pushed.
-        None if lately.first.is_none() => (Found::Never, Gap { since: None }),
-        None => return looked(lately.good.or(lately.first).map_or(Found::Never, Found::InTime)),
-    };
-    let what = match gap.since {
-        Some(since) => format!("no push has ended well since {}", text::time(since, place)),
-        None => "no push has ended well yet".to_owned(),
-    };
-    let hint = format!(
-        "is it still scheduled, and was the machine on? see what the scheduler says, and run `sispush push {}`",
-        file.display()
-    );
-    let trouble =
-        Trouble { kind: Kind::Overdue, reason: Kind::Overdue.code().into(), what, hint: Some(hint), command: None };
-    let has_run_lately = lately.ended.is_some_and(|ended| {
-        place.now.duration_since(ended) <= SignedDuration::try_from(most).unwrap_or(SignedDuration::MAX)
-    });
-    let happened = Happened {
-        mapping: mapping.clone(),
-        file: file.to_owned(),
-        came: Came::Looked,
-        exit_code: 0,
-        outcome: Kind::Overdue.code(),
-        started_at: place.now,
-        ended_at: place.now,
-        trouble: Some(trouble),
-        summary: None,
-        is_invalid: false,
-        has_notices: false,
-        gap: None,
-        has_run_lately,
-    };
-    (Looked { mapping, found }, Some(happened))
-}
-
 /// The place of the messages of this machine.
 pub fn here(log: Option<PathBuf>) -> Place {
     Place { host: crate::process::this_host(), log, now: Timestamp::now(), zone: jiff::tz::TimeZone::system() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    /// Regression: each school of hundreds waited for the same dead server, and one that did not answer in time looked like a
-    /// state that is not there yet, so that a school was told to have never been pushed.
-    #[tokio::test]
-    async fn a_server_that_does_not_answer_is_asked_once() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(AtomicUsize::new(0));
-        std::thread::spawn({
-            let asked = Arc::clone(&asked);
-            move || listener.incoming().for_each(|_hung_up| _ = asked.fetch_add(1, Ordering::SeqCst))
-        });
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("school.yaml");
-        let text = format!("target: {{ url: https://x.example }}\nstate: postgres://u@127.0.0.1:{port}/sispush\n");
-        std::fs::write(&file, text).unwrap();
-        let (contact, states) = (contact(&file).unwrap(), States::new(None));
-        states.open(&contact).await.unwrap_err();
-        let first = asked.load(Ordering::SeqCst);
-        states.open(&contact).await.unwrap_err();
-        assert_eq!((first > 0, asked.load(Ordering::SeqCst)), (true, first));
-    }
 }

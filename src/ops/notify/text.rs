@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::event::{Event, Happened, Kind};
 use crate::mapping::Template;
-use crate::mapping::notify::FIELDS;
+use crate::mapping::notify::{COUNTS, count_of_feed, is_field};
 use crate::ops::words::took;
 use crate::state::Summary;
 
@@ -188,14 +188,11 @@ fn paragraph(item: &Item<'_>, is_alone: bool, place: &Place) -> String {
             took(happened.ended_at.duration_since(happened.started_at).as_secs_f64())
         ));
     }
-    if let Some(summary) = &happened.summary {
-        line(numbers(summary).iter().filter(|(name, count)| *count > 0 || *name == "rows").fold(
-            String::new(),
-            |mut all, (name, count)| {
-                let _ = write!(all, "{}{} {count}", if all.is_empty() { "" } else { ", " }, name.replace('_', " "));
-                all
-            },
-        ));
+    for (feed, counts) in happened.summary.iter().flat_map(Summary::each) {
+        let told = numbers(feed, counts).filter(|(name, count)| *count > 0 || *name == "rows");
+        let told: Vec<String> = told.map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect();
+        let feed = feed.map_or_else(String::new, |feed| format!("{feed}: "));
+        line(format!("{feed}{}", told.join(", ")));
     }
     if is_alone {
         line(format!("mapping {}", happened.file.display()));
@@ -208,21 +205,33 @@ fn signature(place: &Place) -> String {
     format!("machine {}{log}", place.host)
 }
 
-/// The counts that are told, by the names that templates and programs know.
-pub(super) fn numbers(summary: &Summary) -> [(&'static str, u64); 11] {
-    [
-        ("rows", summary.rows.values().sum()),
-        ("accepted", summary.accepted),
-        ("created", summary.created),
-        ("updated", summary.updated),
-        ("deactivated", summary.deactivated),
-        ("unchanged", summary.unchanged),
-        ("rejected", summary.rejected),
-        ("refused", summary.failed),
-        ("unknown", summary.unknown),
-        ("not_sent", summary.not_sent),
-        ("leavers", summary.leavers),
-    ]
+/// The counts of a feed that are told, by the names that templates and programs know: [`COUNTS`], of which the accounts have no
+/// more than they ever had.
+pub(super) fn numbers(feed: Option<&str>, counts: &Summary) -> impl Iterator<Item = (&'static str, u64)> {
+    let all = [
+        counts.rows.values().sum(),
+        counts.accepted,
+        counts.created,
+        counts.updated,
+        counts.deactivated,
+        counts.unchanged,
+        counts.rejected,
+        counts.failed,
+        counts.unknown,
+        counts.not_sent,
+        counts.leavers,
+        counts.waiting,
+        counts.kept,
+        counts.unsent,
+    ];
+    COUNTS.into_iter().zip(all).take(if feed.is_none() { OF_ACCOUNTS } else { COUNTS.len() })
+}
+
+/// So many of [`COUNTS`] the accounts have.
+pub(super) const OF_ACCOUNTS: usize = 11;
+
+fn object_of(feed: Option<&str>, counts: &Summary) -> Map<String, Value> {
+    numbers(feed, counts).map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
 fn rendered(
@@ -247,11 +256,11 @@ fn rendered(
     }
 }
 
-/// The value of a template's field: one of [`FIELDS`].
+/// The value of a template's field: one of [`FIELDS`], or a count of another feed.
 fn field(item: &Item<'_>, name: &str, place: &Place) -> String {
     let happened = item.happened;
     let trouble = happened.trouble.as_ref();
-    debug_assert!(FIELDS.contains(&name));
+    debug_assert!(is_field(name));
     match name {
         "mapping" => happened.mapping.clone(),
         "event" => item.event.code().into(),
@@ -268,10 +277,15 @@ fn field(item: &Item<'_>, name: &str, place: &Place) -> String {
         "seconds" => happened.ended_at.duration_since(happened.started_at).as_secs().to_string(),
         "log" => place.log.as_ref().map(|log| log.display().to_string()).unwrap_or_default(),
         "file" => happened.file.display().to_string(),
-        count => numbers(&happened.summary.clone().unwrap_or_default())
-            .into_iter()
-            .find(|(name, _)| *name == count)
-            .map_or_else(String::new, |(_, count)| count.to_string()),
+        count => {
+            let none = Summary::default();
+            let all = happened.summary.as_ref().unwrap_or(&none);
+            let (feed, count) = count_of_feed(count).map_or((None, count), |(feed, count)| (Some(feed), count));
+            // A feed that was not pushed has counted nothing.
+            let counts = feed.map_or(all, |feed| all.feeds.get(feed).unwrap_or(&none));
+            let value = numbers(feed, counts).find(|(name, _)| *name == count);
+            value.map_or_else(String::new, |(_, count)| count.to_string())
+        }
     }
 }
 
@@ -282,9 +296,12 @@ fn fields(items: &[&Item<'_>], mappings: usize, subject: &str, text: &str, place
         .map(|item| {
             let happened = item.happened;
             let trouble = happened.trouble.as_ref();
-            let counts: Option<Map<String, Value>> = happened.summary.as_ref().map(|summary| {
-                numbers(summary).into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
-            });
+            let summary = happened.summary.as_ref();
+            // Those of the accounts stand where they stood when there was nothing else.
+            let counts = summary.and_then(Summary::accounts).map(|counts| object_of(None, counts));
+            let feeds = summary.iter().flat_map(|summary| summary.others());
+            let feeds: Map<String, Value> =
+                feeds.map(|(name, counts)| (name.to_owned(), object_of(Some(name), counts).into())).collect();
             json!({
                 "mapping": happened.mapping,
                 "file": happened.file,
@@ -300,6 +317,7 @@ fn fields(items: &[&Item<'_>], mappings: usize, subject: &str, text: &str, place
                 "ended_at": happened.ended_at.to_string(),
                 "since": item.since.map(|since| since.to_string()),
                 "counts": counts,
+                "feeds": feeds,
             })
         })
         .collect();

@@ -94,6 +94,11 @@ pub(super) fn of_stop(code: &str) -> Option<Advice> {
     Some(Advice { reason, action })
 }
 
+/// Whether it is such a code.
+pub(in crate::ops) fn is_stop(code: &str) -> bool {
+    of_stop(code).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

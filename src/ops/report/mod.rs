@@ -12,6 +12,7 @@ pub mod page;
 pub mod serve;
 mod words;
 
+pub(super) use advice::is_stop;
 pub use figures::{Collector, Figures, Frame, Group, School};
 pub use outcome::Outcome;
 pub use words::{lasted, why, why_rejected};
