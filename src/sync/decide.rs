@@ -60,7 +60,11 @@ impl Request<'_> {
                 if is_sent {
                     let facts = (&known.facts, &known.key);
                     let judged = expect::judge(&patrons, mapping, facts, self.times, self.now);
-                    plans.push(Plan::new(patrons, (mapping, feed), &known, judged, self.asked, self.now));
+                    let plan = Plan::new(patrons, (mapping, feed), &known, judged, self.asked, self.now);
+                    if let Some(accounts) = &mut accounts {
+                        accounts.hold_back(&plan);
+                    }
+                    plans.push(plan);
                 }
             } else if is_sent {
                 let waiting = accounts.as_ref().map_or(0, |accounts| accounts.settle(&mut patrons));

@@ -3,7 +3,7 @@
 
 mod sample;
 
-pub(super) use sample::Summary;
+pub(super) use sample::{Finding, Outcome, Summary};
 
 use std::fs;
 use std::io::{self, Write};
@@ -85,7 +85,8 @@ pub(super) async fn run(args: DemoArgs, interrupt: Interrupt, mut output: Output
     let second = push::push(&stage.mapping, &task, &mut output).await;
     output.pushed(&second, false, false)?;
     let code = first.exit_code().max(second.exit_code());
-    output.demo_ended(&stage, second.exit_code(), args.keep_running)?;
+    let held = [sandbox.patrons(), sandbox.contacts(), sandbox.images(), sandbox.groups()].map(|records| records.len());
+    output.demo_ended(&stage, second.exit_code(), held, args.keep_running)?;
     if args.keep_running {
         std::future::pending::<()>().await;
     }

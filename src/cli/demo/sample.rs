@@ -3,8 +3,11 @@
 //! Tables and names are invented; the mess is what real SIS databases hold. Everything comes from a generator with a
 //! fixed seed and a school year that is passed in: the same year gives the same school.
 
+mod groups;
+mod guardians;
 mod mess;
 mod names;
+mod photos;
 
 use std::path::Path;
 
@@ -12,11 +15,14 @@ use rusqlite::{Connection, Transaction, params};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-pub(in crate::cli) use mess::Finding;
-use mess::Outcome;
+pub(in crate::cli) use mess::{Finding, Outcome};
 
 use crate::cli::random::Random;
+use crate::infiniti::contract::{Contract, FEEDS};
+use groups::Groups;
+use guardians::Guardians;
 use names::{CULTURES, Culture, SHORT_FORMS};
+use photos::Photos;
 
 /// Where the school's students have their mailboxes. Reserved by RFC 2606: nobody can ever own it.
 const STUDENT_DOMAIN: &str = "student.college.example";
@@ -84,14 +90,33 @@ pub(in crate::cli) struct Summary {
     pub form_classes: usize,
     /// Rows of `enrolments`: two semesters for each student.
     pub enrolments: usize,
+    /// Guardians of the students, of those who left too.
+    pub guardians: usize,
+    /// Photos.
+    pub photos: usize,
+    /// Rows of `library_access`: who is in which group.
+    pub memberships: usize,
     /// The mess among those who are at the school.
     pub mess: Vec<Finding>,
+    /// The mess of their guardians.
+    pub contacts: Vec<Finding>,
+    /// That of their photos.
+    pub images: Vec<Finding>,
+    /// That of the library groups.
+    pub groups: Vec<Finding>,
 }
 
 impl Summary {
-    /// How many rows a push with the shipped mapping rejects.
-    pub(in crate::cli) fn rejected(&self) -> usize {
-        self.mess.iter().filter(|finding| finding.outcome == Outcome::Rejected).map(|finding| finding.people).sum()
+    /// How many rows of people a push with the shipped mapping rejects.
+    #[cfg(test)]
+    fn rejected(&self) -> usize {
+        self.mess.iter().filter(|finding| finding.outcome == Outcome::Rejected).map(|finding| finding.count).sum()
+    }
+
+    /// Each feed with its mess, in the order in which they are sent.
+    pub(in crate::cli) fn feeds(&self) -> [(&'static Contract, &[Finding]); 4] {
+        let mess: [&[Finding]; 4] = [&self.mess, &self.contacts, &self.images, &self.groups];
+        std::array::from_fn(|feed| (FEEDS[feed], mess[feed]))
     }
 }
 
@@ -100,14 +125,22 @@ impl Summary {
 /// A database that already has such tables is left as it is: that is an error, never a deletion.
 pub(super) fn create(path: &Path, year: i32) -> rusqlite::Result<Summary> {
     let mut school = School::new();
+    let mut guardians = Guardians::new(&school);
     let mess = mess::make(&mut school);
+    let contacts = guardians.make_mess(&school);
+    let (photos, groups) = (Photos::new(&school), Groups::new(&school));
     let mut connection = Connection::open(path)?;
     // The sample can be made again at any time, so it need not survive a power cut while it is being written.
     connection.pragma_update(None, "synchronous", "OFF")?;
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    for schema in [SCHEMA, guardians::SCHEMA, photos::SCHEMA, groups::SCHEMA] {
+        transaction.execute_batch(schema)?;
+    }
     let form_classes = insert_calendar(&transaction, year)?;
     let enrolments = insert_people(&transaction, &school)?;
+    guardians.insert(&transaction, &school)?;
+    photos.insert(&transaction)?;
+    groups.insert(&transaction)?;
     transaction.commit()?;
     Ok(Summary {
         students: school.students.iter().filter(|person| person.is_current).count(),
@@ -115,18 +148,28 @@ pub(super) fn create(path: &Path, year: i32) -> rusqlite::Result<Summary> {
         former: school.students.iter().chain(&school.staff).filter(|person| !person.is_current).count(),
         form_classes,
         enrolments,
+        guardians: guardians.len(),
+        photos: photos.len(),
+        memberships: groups.len(),
         mess,
+        contacts,
+        images: photos.mess,
+        groups: groups.mess,
     })
 }
 
 /// What happens at the school until the next night: one person starts, two change their form, one leaves, one gets
-/// another login, and one another address.
+/// another login, and one another address; a mother gets another number, one student another photo, and one may borrow
+/// what seniors may.
 pub(super) fn live_a_day(path: &Path) -> rusqlite::Result<()> {
-    Connection::open(path)?.execute_batch(DAY)
+    let mut connection = Connection::open(path)?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(DAY)?;
+    photos::take_again(&transaction, "padraig.osullivan")?;
+    transaction.commit()
 }
 
 const DAY: &str = "
-BEGIN;
 INSERT INTO form_classes VALUES ('7D', '07', 'D07');
 INSERT INTO students VALUES ('00099991', 'tui.parata', 'Tui', NULL, 'Parata', 'Female',
     'tui.parata@student.college.example', '00999991', 'Current');
@@ -136,7 +179,11 @@ UPDATE enrolments SET form_code = '7D' WHERE student_id IN
 UPDATE students SET status = 'Former' WHERE network_login = 'samuel.brown';
 UPDATE students SET network_login = 'ananya.sharma' WHERE network_login = 'ananya.reddy';
 UPDATE staff SET email = 'yichen.lu-wang@college.example' WHERE network_login = 'yichen.lu';
-COMMIT;
+UPDATE guardians SET mobile = '0491 577 644' WHERE guardian_id =
+    (SELECT guardian_id FROM student_guardians JOIN students USING (student_id)
+     WHERE network_login = 'kowhai.ngata' AND contact_order = 1);
+INSERT INTO library_access SELECT student_id, 'Students' FROM students WHERE network_login = 'tui.parata';
+INSERT INTO library_access SELECT student_id, 'Senior Students' FROM students WHERE network_login = 'aroha.henare';
 ";
 
 /// Everybody, in memory. Current people come first, so that the mess can pick among them by number.
@@ -282,6 +329,22 @@ impl School {
 
     fn everybody(&self) -> impl Iterator<Item = &Person> {
         self.students.iter().chain(&self.staff)
+    }
+
+    /// Whether the person's account is one that a push sends: current, with a login and a barcode of one's own, and an
+    /// address that was not touched.
+    fn is_sound(&self, person: &Person) -> bool {
+        let Some(login) = person.login.as_deref() else { return false };
+        let is_same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => !a.trim().is_empty() && a.trim().eq_ignore_ascii_case(b.trim()),
+            _ => false,
+        };
+        let others = self.everybody().filter(|other| other.id != person.id && other.is_current);
+        let mut clashes =
+            others.filter(|other| is_same(&other.login, &person.login) || is_same(&other.barcode, &person.barcode));
+        person.is_current
+            && person.email.as_deref().is_some_and(|email| email.split('@').next() == Some(login))
+            && clashes.next().is_none()
     }
 
     /// Nothing, in one of the ways in which a SIS says so.

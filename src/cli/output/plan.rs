@@ -30,7 +30,7 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, id: Option<PlanId>, 
     if plan.waiting > 0 {
         writeln!(
             out,
-            "  {WARNING}waiting{WARNING:#}   {} for the account, which `--feed users` sends",
+            "  {WARNING}waiting{WARNING:#}   {} for the account, which `sispush push --feed users` sends unless it is held back",
             counted(plan.waiting, "patron")
         )?;
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::Known;
+use super::{Known, Plan};
 use crate::infiniti::contract::{ADMINSYSTEMID, Header, Kind, USERNAME};
 use crate::infiniti::fingerprint::Key;
 use crate::infiniti::patron::{Patrons, Warning, WarningKind};
@@ -28,12 +28,21 @@ pub(in crate::sync) struct Accounts {
 /// What is known of one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Account {
-    /// A row of tonight makes it.
-    is_coming: bool,
+    coming: Coming,
     /// A row of tonight speaks of it, be it rejected.
     is_read: bool,
     /// Infiniti has accepted it.
     is_accepted: bool,
+}
+
+/// Whether a row of tonight makes an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coming {
+    #[default]
+    No,
+    Yes,
+    /// It would, but the patron is held back.
+    HeldBack,
 }
 
 impl Accounts {
@@ -61,7 +70,7 @@ impl Accounts {
             let username = users.key(*patron);
             let by_username = accounts.hash(USERNAME, &username);
             let is_accepted = accepted.contains(&by_username);
-            let account = Account { is_coming: true, is_read: true, is_accepted };
+            let account = Account { coming: Coming::Yes, is_read: true, is_accepted };
             accounts.known.insert(by_username, account);
             if let Some((_, cell)) = users.cells(*patron).find(|(header, _)| *header == ADMINSYSTEMID) {
                 let hash = accounts.hash(ADMINSYSTEMID, &cell_value(cell));
@@ -78,6 +87,20 @@ impl Accounts {
         accounts
     }
 
+    /// Whoever is held back with a new username gets no account tonight, so that nothing else of theirs may be sent.
+    pub(in crate::sync) fn hold_back(&mut self, plan: &Plan) {
+        for rename in plan.renames.iter().filter(|_| plan.holds_renames) {
+            let username = plan.patrons.key(rename.patron);
+            self.staff.retain(|other| *other != username);
+            for (header, cell) in plan.patrons.cells(rename.patron) {
+                if [USERNAME, ADMINSYSTEMID].contains(&header) {
+                    let hash = self.hash(header, &cell_value(cell));
+                    self.known.entry(hash).or_default().coming = Coming::HeldBack;
+                }
+            }
+        }
+    }
+
     /// Leaves out the patrons of a feed who have no account. Gives how many wait for theirs: those whom a row of tonight gives
     /// one, which this push does not send.
     pub(in crate::sync) fn settle(&self, patrons: &mut Patrons) -> u64 {
@@ -86,8 +109,8 @@ impl Accounts {
         let mut waiting = 0;
         patrons.retain(|patrons, patron| {
             let account = self.find(by, patrons, patron);
-            let is_there = account.is_accepted || (account.is_coming && self.takes_coming);
-            if !is_there && account.is_coming {
+            let is_there = account.is_accepted || (account.coming == Coming::Yes && self.takes_coming);
+            if !is_there && account.coming != Coming::No {
                 waiting += 1;
             } else if !is_there {
                 without.push(patron);

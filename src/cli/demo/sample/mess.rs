@@ -4,11 +4,11 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::{Person, STUDENT_DOMAIN, School, padded};
 
-/// One kind of mess: how many people have it, and what comes of it.
+/// One kind of mess: how often it is there, and what comes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Finding {
-    /// How many people have it.
-    pub people: usize,
+    /// How many people, or things of theirs, have it.
+    pub count: usize,
     /// What it is, as a person would say it after the number: `students with a bad e-mail address`.
     pub what: &'static str,
     /// What a push with the shipped mapping makes of it.
@@ -22,6 +22,8 @@ pub(in crate::cli) enum Outcome {
     Sent,
     /// Sent, with a warning.
     Warned,
+    /// It says nothing that could be sent, or is about nobody who has an account; the others go on.
+    LeftOut,
     /// The row is rejected; the others go on.
     Rejected,
 }
@@ -205,14 +207,18 @@ fn capitalised(login: &str) -> String {
         .collect()
 }
 
-fn sent(people: usize, what: &'static str) -> Finding {
-    Finding { people, what, outcome: Outcome::Sent }
+pub(super) fn sent(count: usize, what: &'static str) -> Finding {
+    Finding { count, what, outcome: Outcome::Sent }
 }
 
-fn warned(people: usize, what: &'static str) -> Finding {
-    Finding { people, what, outcome: Outcome::Warned }
+pub(super) fn warned(count: usize, what: &'static str) -> Finding {
+    Finding { count, what, outcome: Outcome::Warned }
 }
 
-fn rejected(people: usize, what: &'static str) -> Finding {
-    Finding { people, what, outcome: Outcome::Rejected }
+pub(super) fn rejected(count: usize, what: &'static str) -> Finding {
+    Finding { count, what, outcome: Outcome::Rejected }
+}
+
+pub(super) fn left_out(count: usize, what: &'static str) -> Finding {
+    Finding { count, what, outcome: Outcome::LeftOut }
 }
