@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::infiniti::contract::{CONTACTS, Contract, GROUPS, IMAGES, USERS};
+use crate::infiniti::contract::{Contract, FEEDS, USERS};
 use crate::mapping::duration;
 use crate::ops::rotation::{Rotation, parse_size};
 use crate::ops::system_log::Place;
@@ -425,27 +427,27 @@ fn written_since(text: &str) -> Result<Since, &'static str> {
 }
 
 /// A feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(super) enum FeedArg {
-    /// Patron accounts.
-    Users,
-    /// Whom the library writes to.
-    Contacts,
-    /// Pictures.
-    Images,
-    /// Library groups.
-    Groups,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FeedArg(&'static Contract);
 
 impl FeedArg {
+    /// The accounts.
+    pub(super) const USERS: Self = Self(&USERS);
+
     /// Its contract.
     pub(super) fn contract(self) -> &'static Contract {
-        match self {
-            Self::Users => &USERS,
-            Self::Contacts => &CONTACTS,
-            Self::Images => &IMAGES,
-            Self::Groups => &GROUPS,
-        }
+        self.0
+    }
+}
+
+impl ValueEnum for FeedArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<FeedArg>> = LazyLock::new(|| FEEDS.iter().map(|contract| FeedArg(contract)).collect());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.feed).help(self.0.about))
     }
 }
 
@@ -518,7 +520,7 @@ pub(super) enum StateCommand {
         /// The mapping file.
         mapping: PathBuf,
         /// What is known of this feed.
-        #[arg(long, value_enum, value_name = "FEED", default_value_t = FeedArg::Users)]
+        #[arg(long, value_enum, value_name = "FEED", default_value_t = FeedArg::USERS)]
         feed: FeedArg,
         #[command(flatten)]
         state: StateArg,

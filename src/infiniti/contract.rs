@@ -26,6 +26,8 @@ pub static FEEDS: [&Contract; 4] = [&USERS, &CONTACTS, &IMAGES, &GROUPS];
 pub struct Contract {
     /// The feed's key in a mapping.
     pub feed: &'static str,
+    /// What it is, for help.
+    pub about: &'static str,
     /// The path below the school's address; nothing where it is not known, so that the mapping must have it. `{mode}` in it is
     /// a setting of the mapping's.
     pub path: Option<&'static str>,

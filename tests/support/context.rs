@@ -238,7 +238,7 @@ pub fn without_times_and_ports(text: &str) -> String {
         (r#""run": "[0-9a-f]{16}""#, r#""run": "[RUN]""#),
         (r#""host": "[^"]+""#, r#""host": "[HOST]""#),
         (r#"(\brun"?[=:]"?|\bplan=)[0-9a-f]{16}"#, "${1}[ID]"),
-        (r#""id": "[0-9a-f]{16}""#, r#""id": "[PLAN]""#),
+        (r#""(plan_)?id": "[0-9a-f]{16}""#, r#""${1}id": "[PLAN]""#),
         (r"\r\n", "\n"),
     ] {
         text = regex::Regex::new(pattern).unwrap().replace_all(&text, replacement).into_owned();

@@ -8,6 +8,7 @@ use super::{Answers, Contract, HeaderRule, Kind, Presence, Rows, USERNAME, text}
 /// Patron contacts.
 pub static CONTACTS: Contract = Contract {
     feed: "contacts",
+    about: "Whom the library writes to",
     path: Some("/api/import/userContacts/{mode}"),
     file_name: "contacts.csv",
     headers: &[

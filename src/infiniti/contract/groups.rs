@@ -11,6 +11,7 @@ pub const GROUP: Header = Header(1);
 /// Library groups.
 pub static GROUPS: Contract = Contract {
     feed: "groups",
+    about: "Library groups",
     path: None,
     file_name: "groups.csv",
     headers: &[

@@ -8,6 +8,7 @@ use super::{ADMINSYSTEMID, Answers, Contract, HeaderRule, Kind, Presence, Rows, 
 /// Patron images.
 pub static IMAGES: Contract = Contract {
     feed: "images",
+    about: "Pictures of patrons",
     path: None,
     file_name: "images.zip",
     headers: &[

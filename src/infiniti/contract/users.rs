@@ -25,6 +25,7 @@ pub const USERS_PATH: &str = "/api/import/users";
 /// Patron accounts.
 pub static USERS: Contract = Contract {
     feed: "users",
+    about: "Patron accounts",
     path: Some(USERS_PATH),
     file_name: "users.csv",
     headers: &[
