@@ -5,7 +5,11 @@
 pub mod browser;
 pub mod context;
 pub mod drops;
+#[cfg(unix)]
+pub mod every_feed;
 pub mod feeds;
+#[cfg(unix)]
+pub mod gate;
 pub mod network;
 pub mod receivers;
 pub mod servers;

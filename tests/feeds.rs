@@ -1,0 +1,409 @@
+//! The promises of the README for every feed beside the accounts, each over the table of `support/feeds.rs`; and the rules
+//! that these feeds have of their own. What is promised of accounts is in `promises.rs` and `torture.rs`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail the test")]
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
+use support::context::without_times_and_ports;
+use support::every_feed::{FEEDS, Feed, PATRONS, School, login, of_feed, told};
+use support::gate::{Point, Trick};
+
+/// Runs a case for every feed, all at once: most of a push is waiting.
+fn each(case: impl Fn(&'static Feed) + Sync) {
+    let case = &case;
+    let failed: Vec<&str> = std::thread::scope(|scope| {
+        let threads: Vec<_> = FEEDS.iter().map(|feed| (feed.label, scope.spawn(move || case(feed)))).collect();
+        threads.into_iter().filter_map(|(label, thread)| thread.join().is_err().then_some(label)).collect()
+    });
+    assert!(failed.is_empty(), "failed for {}", failed.join(", "));
+}
+
+#[test]
+fn a_push_brings_every_feed_and_a_quiet_night_nothing() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        school.assert_right("the first push");
+        let before = school.gate.visitors();
+        school.push(0);
+        assert_eq!(school.gate.visitors(), before, "{}", feed.label);
+    });
+}
+
+#[test]
+fn promise_1_nothing_leaves_without_push() {
+    each(|feed| {
+        let school = School::new(feed);
+        let rehearse = |case: &str| {
+            let before = school.gate.visitors();
+            for arguments in [
+                &["check", "school.yaml"][..],
+                &["preview", "school.yaml"],
+                &["preview", "--columns", "school.yaml"],
+                &["explain", "school.yaml", &login(3)],
+                &["test", "school.yaml"],
+                &["diff", "school.yaml"],
+                &["diff", "--full", "--verbose", "school.yaml"],
+                &["diff", "--feed", feed.name, "school.yaml"],
+                &["push", "--dry-run", "school.yaml"],
+                &["push", "--dry-run", "--feed", feed.name, "school.yaml"],
+            ] {
+                school.run(0, arguments);
+                assert_eq!(school.gate.visitors(), before, "{}: {case}: {arguments:?} connected", feed.label);
+            }
+        };
+        rehearse("before the first push");
+        assert!(!school.context.path(".local").exists(), "a rehearsal made a state");
+        school.push(0);
+        school.feeds().for_each(|other| (other.change)(&school.sis, 3));
+        rehearse("a night");
+        assert_eq!(school.plan(feed.name)["plan"]["counts"]["changed"], 1, "{}", feed.label);
+    });
+}
+
+/// What happens to a patron.
+type Night = fn(&School, u32);
+
+/// Every limit of a feed, each with a school that is over it; the other feeds are within theirs, and have something to send.
+#[test]
+fn promise_2_over_a_limit_of_one_feed_zero_bytes_are_sent_of_any() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        let held = || school.feeds().map(|other| school.held(other)).collect::<Vec<_>>();
+        let cases: [(&str, &str, Night); 5] = [
+            ("min_rows", "1000", |_, _| {}),
+            ("max_drop", "2", |school, n| (school.feed.remove)(&school.sis, n)),
+            ("max_rejections", "2", |school, n| (school.feed.spoil)(&school.sis, n)),
+            ("max_creates", "2", |school, n| school.sis.enrol(n + 50)),
+            ("max_updates", "2", |school, n| (school.feed.change)(&school.sis, n)),
+        ];
+        for (limit, most, night) in cases {
+            school.sis.sql("SAVEPOINT before");
+            school.map(&format!("limits: {{ {limit}: {most} }}"));
+            school.sis.sql("UPDATE people SET form = form || 'B' WHERE login = 'patron20'");
+            school.feeds().for_each(|other| (other.change)(&school.sis, 20));
+            (1..=3).for_each(|n| night(&school, n));
+            school.sis.sql("RELEASE before");
+            let (before, had) = (school.gate.visitors(), held());
+            let told = school.push(5);
+            assert!(told.contains(&format!("`{limit}`")) || told.contains(limit), "{}: {limit}: {told}", feed.label);
+            let result = school.json(&["diff"]);
+            assert_eq!(result["limits_exceeded"][0], limit, "{}: {result:#}", feed.label);
+            assert!(of_feed(&result, "users")["rows_to_send"].as_u64() > Some(0), "{}: {limit}", feed.label);
+            assert_eq!(school.gate.visitors(), before, "{}: {limit}: something was sent", feed.label);
+            assert_eq!(held(), had, "{}: {limit}", feed.label);
+            // As it was, for the next limit.
+            (1..=3).for_each(|n| {
+                (feed.remove)(&school.sis, n);
+                (feed.enrol)(&school.sis, n);
+                school.feeds().for_each(|other| (other.remove)(&school.sis, n + 50));
+                school.sis.sql(&format!("DELETE FROM people WHERE login = '{}'", login(n + 50)));
+            });
+        }
+    });
+}
+
+#[test]
+fn promise_2_an_approval_is_for_one_plan_once() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        school.map("limits: { max_updates: 2 }");
+        let change = |numbers: [u32; 3]| numbers.into_iter().for_each(|n| (feed.change)(&school.sis, n));
+        change([1, 2, 3]);
+        let first = approval(&school.push(5));
+        // One more is another plan.
+        (feed.change)(&school.sis, 4);
+        let before = school.gate.visitors();
+        let told = school.run(5, &["push", "--approve", &first, "school.yaml"]);
+        let second = approval(&told);
+        assert_ne!(first, second, "{}", feed.label);
+        assert_eq!(school.gate.visitors(), before, "{}", feed.label);
+        school.run(0, &["push", "--approve", &second, "school.yaml"]);
+        school.assert_right("an approved plan");
+        change([1, 2, 3]);
+        let before = school.gate.visitors();
+        for id in [&first, &second] {
+            school.run(5, &["push", "--approve", id, "school.yaml"]);
+        }
+        assert_eq!(school.gate.visitors(), before, "{}", feed.label);
+    });
+}
+
+/// The id in the command that a push prints.
+fn approval(told: &str) -> String {
+    let (_, id) = told.split_once("--approve ").unwrap_or_else(|| panic!("no command to approve: {told}"));
+    id.chars().take_while(char::is_ascii_hexdigit).collect()
+}
+
+/// An upload ends after so many bytes, and nobody gets to see it; an answer does after Infiniti has imported it.
+#[test]
+fn promise_3_a_push_that_was_cut_is_finished_by_the_next() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        let numbers = requests_of(feed);
+        for bytes in [0, 1, 40, 90, 150, 200] {
+            for trick in [Trick::CutUpload, Trick::CutAnswer] {
+                let cut = trick(numbers.len(), bytes);
+                let case = format!("{cut:?}");
+                a_night(&school);
+                let output = school.start(cut).wait_with_output().unwrap();
+                assert!(school.gate.has_struck(), "{}: {case}", feed.label);
+                assert_eq!(output.status.code(), Some(4), "{}: {case}: {}", feed.label, told(&output));
+                assert_eq!(school.gate.requests(), numbers.len(), "{}: {case}: a later feed was sent", feed.label);
+                school.gate.rest();
+                school.push(0);
+                school.assert_right(&case);
+            }
+        }
+    });
+}
+
+/// A night that changes two patrons of every feed, so that each is one request.
+fn a_night(school: &School) {
+    let form = school.sis.next();
+    school.sis.sql(&format!("UPDATE people SET form = '{form}A' WHERE login IN ('patron01', 'patron02')"));
+    for other in school.feeds() {
+        for n in [1, 2] {
+            (other.change)(&school.sis, n);
+        }
+    }
+}
+
+/// The feeds of the requests of such a night up to those of a feed.
+fn requests_of(feed: &Feed) -> Vec<&'static str> {
+    let all = ["users", "contacts", "images", "groups"];
+    all[..=all.iter().position(|name| *name == feed.name).unwrap()].to_vec()
+}
+
+/// The first push is killed before, in and after every request of a feed, and after the last one of the feed before it.
+#[test]
+fn promise_3_killed_at_every_step_of_the_first_push() {
+    each(|feed| {
+        let clean = School::pushed(feed);
+        let requests = clean.requested();
+        let first = requests.iter().position(|name| *name == feed.name).unwrap();
+        let last = requests.iter().rposition(|name| *name == feed.name).unwrap();
+        let steps = (first..=last).flat_map(|at| Point::ALL.map(|point| (at + 1, point)));
+        for (number, point) in steps.chain([(first, Point::AfterAnswer)]) {
+            let case = format!("killed at {point:?} of request {number} of {requests:?}");
+            let school = School::new(feed);
+            school.start(Trick::Kill(number, point)).wait_with_output().unwrap();
+            assert!(school.gate.has_struck(), "{}: {case}", feed.label);
+            school.gate.rest();
+            let before = school.requested().len();
+            school.push(0);
+            // What was accepted before is not lost.
+            let again = &school.requested()[before..];
+            let is_done =
+                |name: &str| requests[..number - 1].contains(&name) && !requests[number - 1..].contains(&name);
+            assert!(!again.iter().any(|name| is_done(name)), "{}: {case}: {again:?} were sent again", feed.label);
+            school.assert_right(&case);
+        }
+    });
+}
+
+/// Between the steps is everything else: reading, planning, and every write into the state.
+#[test]
+fn promise_3_killed_at_any_time() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        a_night(&school);
+        let started = Instant::now();
+        school.push(0);
+        let longest = started.elapsed();
+        let mut killed = 0;
+        for round in 1..=12 {
+            let delay = longest * round / 12;
+            a_night(&school);
+            let mut child = school.start(Trick::Pass);
+            std::thread::sleep(delay);
+            child.kill().unwrap();
+            killed += u32::from(child.wait().unwrap().code().is_none());
+            school.push(0);
+            school.assert_right(&format!("killed after {delay:?}"));
+        }
+        assert!(killed > 4, "{}: only {killed} kills hit", feed.label);
+    });
+}
+
+/// Infiniti does what was asked, or does not, and answers something that says less: nothing of that feed counts, and what
+/// it accepted before does.
+#[test]
+fn promise_4_a_row_counts_as_accepted_only_if_infiniti_said_so() {
+    each(|feed| {
+        for fault in ["cut", "badjson", "miscount", "nodetails", "html", "500", "redirect", "hang"] {
+            let mut school = School::with_faults(feed, &[&format!("{fault}x1@{}", feed.name)]);
+            let case = format!("{}: {fault}", feed.label);
+            school.push(4);
+            let diff = school.json(&["diff", "--delta"]);
+            let after = school.feeds().skip_while(|other| other.name != feed.name);
+            for other in after {
+                let plan = of_feed(&diff, other.name);
+                assert_eq!(plan["plan"]["counts"]["unchanged"], 0, "{case}: {}", other.label);
+            }
+            for before in ["users"]
+                .into_iter()
+                .chain(school.feeds().map(|other| other.name).take_while(|name| *name != feed.name))
+            {
+                let plan = of_feed(&diff, before);
+                assert_eq!(plan["plan"]["counts"]["unchanged"], PATRONS, "{case}: {before}");
+            }
+            school.restart(&[]);
+            let told = school.push(0);
+            assert!(!school.requested().contains(&"users"), "{case}: {told}");
+            school.assert_right(fault);
+        }
+    });
+}
+
+#[test]
+fn promise_5_the_rehearsed_plan_is_the_plan_carried_out() {
+    each(|feed| {
+        let schools = [School::new(feed), School::new(feed)];
+        for night in 0..4 {
+            let uploads = schools.each_ref().map(|school| {
+                match night {
+                    1 => a_night(school),
+                    2 => {
+                        school.sis.enrol(PATRONS + 1);
+                        for n in [3, 4, 6] {
+                            (feed.remove)(&school.sis, n);
+                        }
+                        (feed.change)(&school.sis, 5);
+                    }
+                    _ => {}
+                }
+                let (rehearsed, dry_run) = (school.json(&["diff"]), school.json(&["push", "--dry-run"]));
+                let before = school.requested().len();
+                let pushed = school.json(&["push"]);
+                assert_eq!(pushed["exit_code"], 0, "{pushed:#}");
+                let requests = school.sandbox().requests();
+                assert_eq!(rehearsed["plan_id"], pushed["plan_id"], "{}: night {night}", feed.label);
+                assert_eq!(rehearsed["plan_id"], dry_run["plan_id"], "{}: night {night}", feed.label);
+                for name in ["users"].into_iter().chain(school.feeds().map(|other| other.name)) {
+                    let [rehearsed, pushed] = [&rehearsed, &pushed].map(|result| {
+                        let mut result = of_feed(result, name);
+                        // Whoever is missed since tonight is missed since the second of each run.
+                        for leaver in result["plan"]["leavers"].as_array_mut().unwrap() {
+                            leaver["missing_since"].take();
+                        }
+                        result
+                    });
+                    assert_eq!(rehearsed["plan"], pushed["plan"], "{}: night {night}: {name}", feed.label);
+                    let sent: Vec<usize> =
+                        requests[before..].iter().filter(|one| one.feed == name).map(|one| one.rows).collect();
+                    assert_eq!(rehearsed["rows_to_send"], sent.iter().sum::<usize>(), "{}: {name}", feed.label);
+                    assert_eq!(rehearsed["batches"], sent.len(), "{}: {name}", feed.label);
+                }
+                school.gate.take()
+            });
+            let [one, other] = uploads;
+            assert_eq!(one.len(), other.len());
+            assert_eq!(one.is_empty(), night == 3, "{}: night {night}", feed.label);
+            // The bytes are not shown: they may be a picture.
+            assert!(one == other, "{}: night {night}: an equal school sent other bytes", feed.label);
+        }
+    });
+}
+
+#[test]
+fn promise_7_the_sis_is_never_written_to() {
+    each(|feed| {
+        let school = School::new(feed);
+        let seen = || {
+            let mut files = Vec::new();
+            for folder in ["", "photos", "faces", "faces/7A"] {
+                for file in fs::read_dir(school.context.path(folder)).unwrap().map(Result::unwrap) {
+                    let name = format!("{folder}/{}", file.file_name().display());
+                    let about = file.metadata().unwrap();
+                    if folder.is_empty() && !name.contains("sis.db") {
+                        continue;
+                    }
+                    let content = if about.is_file() { fs::read(file.path()).unwrap() } else { Vec::new() };
+                    files.push((name, about.modified().unwrap(), Sha256::digest(content).to_vec()));
+                }
+            }
+            files.sort();
+            files
+        };
+        let before = seen();
+        assert!(before.len() > 2 * usize::try_from(PATRONS).unwrap());
+        for arguments in [
+            &["push", "school.yaml"][..],
+            &["push", "--full", "school.yaml"],
+            &["diff", "school.yaml"],
+            &["preview", "school.yaml"],
+            &["explain", "school.yaml", &login(3)],
+        ] {
+            school.run(0, arguments);
+            assert!(seen() == before, "{}: {arguments:?} wrote to the SIS", feed.label);
+        }
+    });
+}
+
+#[test]
+fn promise_8_equal_rows_give_equal_bytes() {
+    each(|feed| {
+        let bytes = [false, true].map(|is_shuffled| {
+            let school = School::new(feed);
+            if is_shuffled {
+                school.sis.shuffle();
+            }
+            school.run(0, &["push", "--state", "none", "school.yaml"]);
+            school.gate.take()
+        });
+        assert_eq!(bytes[0].len(), 8);
+        assert!(bytes[0] == bytes[1], "{}: another order made other bytes", feed.label);
+    });
+}
+
+/// A blank says nothing; whoever has nothing at all any more is told of, and keeps what Infiniti has.
+#[test]
+fn promise_9_a_blank_clears_nothing() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        let had = school.held(feed);
+        (feed.blank)(&school.sis, 3);
+        (feed.remove)(&school.sis, 4);
+        let before = school.gate.visitors();
+        for arguments in [&["push", "school.yaml"][..], &["push", "--full", "school.yaml"]] {
+            let told = school.run(0, arguments);
+            assert_eq!(school.held(feed), had, "{}: {told}", feed.label);
+        }
+        let requests = school.gate.visitors() - before;
+        assert!(requests > 0, "the full push sent nobody");
+        let plan = school.plan(feed.name);
+        let gone: Vec<&str> =
+            plan["plan"]["leavers"].as_array().unwrap().iter().map(|one| one["username"].as_str().unwrap()).collect();
+        assert_eq!(gone, [(feed.key)(3), (feed.key)(4)], "{}: {plan:#}", feed.label);
+        assert_eq!(plan["rejections"].as_array().unwrap().len(), 0, "{}", feed.label);
+        for upload in school.gate.take() {
+            let sent = upload.names();
+            assert!(!upload.path.contains(feed.name) || !sent.iter().any(|name| gone.contains(&name.as_str())));
+        }
+    });
+}
+
+#[test]
+fn promise_10_the_json_of_a_push_of_every_feed_is_stable() {
+    let school = School::pushed(&FEEDS[0]);
+    school.sis.enrol(PATRONS + 1);
+    school.feeds().for_each(|feed| {
+        (feed.change)(&school.sis, 1);
+        (feed.remove)(&school.sis, 6);
+        (feed.spoil)(&school.sis, 8);
+        (feed.enrol)(&school.sis, 99);
+    });
+    let output = school.context.output(&["push", "--format", "json", "school.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = without_times_and_ports(&String::from_utf8(output.stdout).unwrap());
+    let text = regex::Regex::new(r#"("plan_id": ")[0-9a-f]{16}|(")\d{4}-\d\d-\d\dT[0-9:.]+Z"#)
+        .unwrap()
+        .replace_all(&text, "$1$2[SOME]");
+    insta::assert_snapshot!("every_feed_json", text);
+}
