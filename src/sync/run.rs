@@ -93,7 +93,7 @@ pub struct Report {
     pub rows: u64,
     /// Bytes in them.
     pub bytes: u64,
-    /// Whether every row was sent, and Infiniti said what became of it.
+    /// Whether every row was sent that could be, and Infiniti said what became of it.
     pub is_complete: bool,
     /// From the first batch to the last answer.
     pub elapsed: Duration,
@@ -230,7 +230,9 @@ impl<'r> Run<'r> {
             }
         }
         let report = &mut reports.feeds[number];
-        report.is_complete = report.not_sent == 0 && report.unknown == 0 && report.unsent.is_empty();
+        // A picture that could not be sent is like a row that was refused: one that never can be would have everybody sent again
+        // every night.
+        report.is_complete = report.not_sent == 0 && report.unknown == 0;
         Ok(())
     }
 
@@ -536,7 +538,8 @@ pub(super) fn marks(plan: &Plan, report: &Report, renames: Renames) -> Vec<(Stri
     marks.extend(plan.forgotten.iter().map(|username| (username.clone(), Mark::Gone)));
     if renames == Renames::Realigned && report.is_complete {
         // The old username goes only once Infiniti has accepted the new one.
-        let refused: HashSet<&str> = report.failed.iter().map(|failure| failure.username.as_str()).collect();
+        let refused = report.failed.iter().chain(&report.unsent);
+        let refused: HashSet<&str> = refused.map(|failure| failure.username.as_str()).collect();
         let accepted = plan.renames.iter().filter(|rename| !refused.contains(&*plan.patrons.key(rename.patron)));
         marks.extend(accepted.map(|rename| (rename.old.clone(), Mark::Gone)));
     }
