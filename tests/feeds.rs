@@ -7,12 +7,15 @@
 mod support;
 
 use std::fs;
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use base64::Engine as _;
 use sha2::{Digest as _, Sha256};
 use support::context::without_times_and_ports;
-use support::every_feed::{FEEDS, Feed, PATRONS, School, login, of_feed, told};
-use support::gate::{Point, Trick};
+use support::every_feed::{FEEDS, Feed, PATRONS, School, Sis, group, login, of_feed, picture, told};
+use support::gate::{Point, Trick, Upload};
+use support::receivers::Receiver;
 
 /// Runs a case for every feed, all at once: most of a push is waiting.
 fn each(case: impl Fn(&'static Feed) + Sync) {
@@ -311,6 +314,102 @@ fn promise_5_the_rehearsed_plan_is_the_plan_carried_out() {
     });
 }
 
+/// A bad night of every kind, with the log as talkative as it gets. Usernames may stand there, but in what is sent to others.
+#[test]
+fn promise_6_what_belongs_to_patrons_is_told_to_nobody() {
+    each(|feed| {
+        let receiver = Receiver::start();
+        let mut school = School::new(feed);
+        school.context.set_env("HOOK", &receiver.url("hook"));
+        let map = |school: &School, settings: &str| {
+            school.map(settings);
+            let text = fs::read_to_string(school.context.path("school.yaml")).unwrap();
+            let notify = "state: state.db\nnotify: { webhook: [{ url: \"${HOOK}\", style: json }] }\n";
+            school.context.write("school.yaml", text + notify);
+        };
+        map(&school, "");
+        let mut logs = Vec::new();
+        let mut night = |school: &School, exit_code: i32| {
+            let arguments = ["push", "--format", "json", "-vv", "--log-file", "run.log", "school.yaml"];
+            let output = school.context.output(&arguments);
+            assert_eq!(output.status.code(), Some(exit_code), "{}: {}", feed.label, told(&output));
+            logs.extend(output.stderr);
+        };
+        let key = (feed.key)(3);
+        for fault in [format!("rejectx1@{}={key}", feed.name), format!("nodetailsx1@{}", feed.name)] {
+            school.restart(&[&fault]);
+            (feed.change)(&school.sis, 3);
+            night(&school, if fault.starts_with("reject") { 1 } else { 4 });
+        }
+        for fault in ["html", "badjson", "400", "cut", "redirect"] {
+            (feed.change)(&school.sis, 3);
+            school.restart(&[&format!("{fault}x1@{}", feed.name)]);
+            night(&school, 4);
+        }
+        school.restart(&[]);
+        (feed.enrol)(&school.sis, 99);
+        for n in 7..10 {
+            (feed.spoil)(&school.sis, n);
+            (feed.blank)(&school.sis, n + 10);
+        }
+        night(&school, 1);
+        map(&school, "limits: { max_rejections: 1 }");
+        night(&school, 5);
+        school.sis.sql(
+            "ALTER TABLE guardians RENAME TO kin; ALTER TABLE photos RENAME TO faces; ALTER TABLE members RENAME TO m",
+        );
+        night(&school, 3);
+
+        logs.extend(fs::read(school.context.path("run.log")).unwrap());
+        assert!(logs.len() > 10_000, "{} bytes of logs", logs.len());
+        let told: String = receiver.take().into_iter().map(|one| one.body).collect();
+        assert!(told.contains("\"rejections\"") && !told.contains("patron0"), "{told}");
+        school.run(0, &["report", "-o", "report.html", "school.yaml"]);
+        let report = fs::read_to_string(school.context.path("report.html")).unwrap();
+        assert!(!report.contains("patron0"), "a username is in the report");
+        let history = school.run(0, &["history", "--format", "json", "school.yaml"]);
+        let state: Vec<u8> = ["state.db", "state.db-wal"]
+            .iter()
+            .flat_map(|name| fs::read(school.context.path(name)).unwrap_or_default())
+            .collect();
+        for (place, bytes) in [
+            ("log", &logs[..]),
+            ("notification", told.as_bytes()),
+            ("report", report.as_bytes()),
+            ("history", history.as_bytes()),
+            ("state", &state),
+        ] {
+            for canary in school.feeds().flat_map(canaries) {
+                // The state knows pictures by the patron's `adminsystemid`: there is nothing else to know them by.
+                if place == "state" && canary == b"zq0" {
+                    continue;
+                }
+                let is_there = bytes.windows(canary.len()).any(|window| window == canary);
+                assert!(!is_there, "{}: `{}` is in the {place}", feed.label, String::from_utf8_lossy(&canary));
+            }
+        }
+    });
+}
+
+/// What belongs to patrons, as it may be written: words, and some bytes of pictures, raw, in hexadecimal and in base64.
+fn canaries(feed: &Feed) -> Vec<Vec<u8>> {
+    let mut canaries: Vec<Vec<u8>> = feed.canaries.iter().map(|word| word.as_bytes().to_vec()).collect();
+    if feed.name == "images" {
+        for n in [3, 8] {
+            let picture = picture(n, 0);
+            let middle = picture.len() / 2;
+            for at in middle..middle + 3 {
+                let part = &picture[at..at + 12];
+                let number = part.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+                let hex = format!("{number:024x}");
+                let base64 = base64::engine::general_purpose::STANDARD.encode(part);
+                canaries.extend([part.to_vec(), hex.to_uppercase().into(), hex.into(), base64.into()]);
+            }
+        }
+    }
+    canaries
+}
+
 #[test]
 fn promise_7_the_sis_is_never_written_to() {
     each(|feed| {
@@ -406,4 +505,295 @@ fn promise_10_the_json_of_a_push_of_every_feed_is_stable() {
         .unwrap()
         .replace_all(&text, "$1$2[SOME]");
     insta::assert_snapshot!("every_feed_json", text);
+}
+
+/// A night with one changed phone number sends that patron's contacts and nothing else; likewise of the other feeds.
+#[test]
+fn one_change_sends_that_patron_of_that_feed_and_nothing_else() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        (feed.change)(&school.sis, 3);
+        school.push(0);
+        let uploads = school.gate.take();
+        assert_eq!(uploads.len(), 1, "{}", feed.label);
+        let mut names = uploads[0].names();
+        names.dedup();
+        assert_eq!(names, [(feed.key)(3)], "{}", feed.label);
+        if feed.name == "contacts" {
+            assert_eq!(uploads[0].path, "/api/import/userContacts/replaceDeclaredPatronsKeepCustomContacts");
+            assert_eq!(
+                uploads[0].text(),
+                "username,type,role,primary,addressee,contact,sms,scenarios
+patron03,email,guardian,Y,Quixote 3,parent3@quixote.example,N,ANY
+patron03,phone,guardian,Y,Quixote 3,0455 0919 0037,N,ANY
+"
+            );
+        }
+        school.assert_right("one change");
+    });
+}
+
+/// What is sent replaces what is there: the good rows of a patron beside a bad one would take the old one away.
+#[test]
+fn a_patron_with_a_rejected_row_keeps_what_infiniti_has_until_it_is_repaired() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        let had = school.held(feed);
+        (feed.change)(&school.sis, 3);
+        (feed.spoil)(&school.sis, 3);
+        for _ in 0..2 {
+            let result = school.json(&["push"]);
+            assert_eq!((&result["exit_code"], school.gate.take().len()), (&1.into(), 0), "{}: {result:#}", feed.label);
+            let result = of_feed(&result, feed.name);
+            assert_eq!(result["rejections"].as_array().unwrap().len(), 1, "{}: {result:#}", feed.label);
+            assert_eq!(
+                result["plan"]["counts"]["kept"],
+                usize::from(feed.name != "images"),
+                "{}: {result:#}",
+                feed.label
+            );
+            assert_eq!(result["plan"]["leavers"], serde_json::json!([]), "{}: {result:#}", feed.label);
+            assert_eq!(school.held(feed), had, "{}", feed.label);
+        }
+        (feed.remove)(&school.sis, 3);
+        (feed.enrol)(&school.sis, 3);
+        (feed.change)(&school.sis, 3);
+        school.push(0);
+        assert_eq!(school.gate.take().len(), 1, "{}", feed.label);
+        school.assert_right("repaired");
+    });
+}
+
+/// Infiniti has nothing of a new patron that could go.
+#[test]
+fn the_good_contacts_of_a_new_patron_are_sent() {
+    let school = School::pushed(&FEEDS[0]);
+    school.sis.enrol(PATRONS + 1);
+    (FEEDS[0].spoil)(&school.sis, PATRONS + 1);
+    school.push(1);
+    let sent = school.gate.take().into_iter().find(|upload| upload.path.contains("Contacts")).unwrap();
+    assert_eq!(
+        sent.text().lines().skip(1).collect::<Vec<_>>(),
+        ["patron25,phone,guardian,Y,Quixote 25,0455 0919 025,N,ANY"]
+    );
+}
+
+#[test]
+fn a_new_patron_whose_account_was_refused_waits_and_goes_the_next_night() {
+    each(|feed| {
+        let mut school = School::pushed(feed);
+        let had = school.held(feed);
+        let new = PATRONS + 1;
+        school.sis.enrol(new);
+        school.restart(&[&format!("rejectx1@users={}", login(new))]);
+        let result = school.json(&["push"]);
+        assert_eq!(result["exit_code"], 1, "{}: {result:#}", feed.label);
+        for other in school.feeds() {
+            let of_feed = of_feed(&result, other.name);
+            assert_eq!(
+                (&of_feed["waiting"], &of_feed["batches_sent"]),
+                (&1.into(), &0.into()),
+                "{}: {of_feed:#}",
+                feed.label
+            );
+        }
+        assert_eq!(school.requested(), ["users"], "{}", feed.label);
+        assert_eq!(school.held(feed), had, "{}", feed.label);
+        school.push(0);
+        school.assert_right("the next night");
+    });
+}
+
+#[test]
+fn a_feed_without_accounts_sends_nothing_and_says_why() {
+    each(|feed| {
+        let school = School::new(feed);
+        let arguments = ["push", "--feed", feed.name, "school.yaml"];
+        let output = school.context.output(&arguments);
+        let told = told(&output);
+        assert_eq!(school.gate.visitors(), 0, "{}: {told}", feed.label);
+        assert!(told.contains("wait") && told.contains("account"), "{}: {told}", feed.label);
+        if feed.label == "contacts" {
+            insta::assert_snapshot!("a_feed_without_accounts", school.context.run(&arguments));
+        }
+        school.push(0);
+        school.assert_right("with its accounts");
+        (feed.change)(&school.sis, 3);
+        school.sis.sql("UPDATE people SET form = '9Z'");
+        school.gate.take();
+        school.run(0, &arguments);
+        assert_eq!(school.gate.take().len(), 1, "{}: the accounts were sent", feed.label);
+    });
+}
+
+#[test]
+fn rows_without_an_account_are_left_out_and_do_not_count() {
+    each(|feed| {
+        let school = School::new(feed);
+        let rows = if feed.name == "contacts" { 2 * PATRONS } else { PATRONS };
+        let strangers = |change: fn(&Sis, u32)| (90..96).for_each(|n| change(&school.sis, n));
+        strangers(feed.enrol);
+        // They do not fill up what is missing.
+        school.map(&format!("limits: {{ min_rows: {} }}", rows + 1));
+        school.push(5);
+        school.map(&format!("limits: {{ min_rows: {rows}, max_drop: 1 }}"));
+        let result = school.json(&["push"]);
+        assert_eq!(result["exit_code"], 0, "{}: {result:#}", feed.label);
+        let warnings = &of_feed(&result, feed.name)["warnings"];
+        assert_eq!((&warnings[0]["kind"], &warnings[0]["count"]), (&"no_account".into(), &6.into()), "{}", feed.label);
+        // Nobody misses them.
+        strangers(feed.remove);
+        school.push(0);
+        school.assert_right("strangers came and went");
+    });
+}
+
+#[test]
+fn staff_without_a_group_are_listed() {
+    let school = School::new(group());
+    for n in [6, 12, 13] {
+        (group().remove)(&school.sis, n);
+    }
+    let result = school.json(&["push"]);
+    let warnings = &of_feed(&result, "groups")["warnings"];
+    assert_eq!(warnings[0]["kind"], "staff_without_group", "{result:#}");
+    assert_eq!(warnings[0]["usernames"], serde_json::json!(["patron06", "patron12"]), "{result:#}");
+}
+
+/// What was planned, and perhaps approved, is another picture.
+#[test]
+fn a_picture_replaced_between_plan_and_sending_is_not_sent() {
+    each(|feed| {
+        if feed.name != "images" {
+            return;
+        }
+        let school = School::new(feed);
+        let (came, has_come) = channel();
+        let (leave, left) = channel();
+        let child = school.start(Trick::Hold(1, came, left));
+        has_come.recv().unwrap();
+        (feed.change)(&school.sis, 3);
+        (feed.remove)(&school.sis, 4);
+        leave.send(()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(1), "{}: {told}", feed.label);
+        let uploads = school.gate.take();
+        let zip = uploads.iter().find(|upload| upload.path.ends_with("images")).unwrap();
+        assert_eq!(zip.names().len(), 22, "{}: {told}", feed.label);
+        assert!(!zip.names().contains(&(feed.key)(3)) && told.contains("the picture"), "{}: {told}", feed.label);
+        (feed.enrol)(&school.sis, 4);
+        school.gate.take();
+        school.push(0);
+        assert_eq!(school.gate.take().iter().flat_map(Upload::names).collect::<Vec<_>>(), [3, 4].map(feed.key));
+        school.assert_right("the next night");
+    });
+}
+
+/// What Infiniti takes at once has a bound, and a zip that it finds too large all the same is halved.
+#[test]
+fn zips_are_split_and_halved() {
+    each(|feed| {
+        if feed.name != "images" {
+            return;
+        }
+        let mut school = School::with_faults(feed, &["413x1@images"]);
+        school.map("max_zip: 1MiB");
+        for n in 1..=7 {
+            school.sis.set_picture(n, Some(&noise(n)));
+        }
+        school.push(0);
+        let zips: Vec<Upload> =
+            school.gate.take().into_iter().filter(|upload| upload.path.ends_with("images")).collect();
+        assert!(zips.iter().all(|zip| zip.file.len() <= 1024 * 1024), "{}: a zip is over the bound", feed.label);
+        // The first was refused, and came again as two.
+        let names: Vec<Vec<String>> = zips.iter().map(Upload::names).collect();
+        assert_eq!(names[0], [&names[1][..], &names[2]].concat(), "{}", feed.label);
+        assert_eq!(names[1..].concat().len(), 24, "{}", feed.label);
+        assert!(names.len() >= 5, "{}: {names:?}", feed.label);
+        school.restart(&[]);
+        school.assert_right("split");
+    });
+}
+
+/// Regression: a push that could not send a picture did not count as one that had sent everybody, so that all of them went again
+/// every night.
+#[test]
+fn a_picture_that_cannot_be_made_small_is_told_and_has_nobody_sent_again() {
+    each(|feed| {
+        if feed.name != "images" {
+            return;
+        }
+        let school = School::new(feed);
+        school.map("resize: true");
+        let mut damaged = noise(3);
+        let middle = damaged.len() / 2;
+        damaged[middle..middle + 9].fill(0);
+        school.sis.set_picture(3, Some(&damaged));
+        for night in 0..2 {
+            let result = school.json(&["push"]);
+            let images = of_feed(&result, "images");
+            assert_eq!(result["exit_code"], 1, "{}: {images:#}", feed.label);
+            assert_eq!(images["unsent"][0]["username"], "zq0003", "{}: {images:#}", feed.label);
+            assert_eq!(images["accepted"], if night == 0 { 23 } else { 0 }, "{}: {images:#}", feed.label);
+        }
+        (feed.change)(&school.sis, 3);
+        school.push(0);
+        assert_eq!(school.held(feed), (feed.expected)(&school.sis), "{}", feed.label);
+    });
+}
+
+/// A picture of which nothing can be packed: some 350 KB.
+fn noise(n: u32) -> Vec<u8> {
+    let mut state = n;
+    let image = image::RgbImage::from_fn(340, 340, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let [_, a, b, c] = state.to_le_bytes();
+        image::Rgb([a, b, c])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn without_a_state_every_push_sends_everything() {
+    each(|feed| {
+        let school = School::new(feed);
+        for _ in 0..2 {
+            school.run(0, &["push", "--state", "none", "school.yaml"]);
+            assert_eq!(school.gate.take().len(), 8, "{}", feed.label);
+            assert_eq!(school.held(feed), (feed.expected)(&school.sis), "{}", feed.label);
+            school.run(0, &["push", "--state", "none", "--feed", feed.name, "school.yaml"]);
+            assert!(!school.gate.take().iter().any(|upload| upload.path.ends_with("users")), "{}", feed.label);
+        }
+        assert!(!school.context.path(".local").exists());
+    });
+}
+
+/// The state of a year with accounts alone.
+#[test]
+fn a_feed_that_is_added_later_is_sent_once_and_no_account() {
+    each(|feed| {
+        let school = School::new(feed);
+        school.map_feeds("", std::iter::empty());
+        school.push(0);
+        school.push(0);
+        school.gate.take();
+        school.map_feeds("", std::iter::once(feed));
+        school.push(0);
+        let mut names: Vec<String> = school.gate.take().iter().flat_map(Upload::names).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names, (1..=PATRONS).map(feed.key).collect::<Vec<_>>(), "{}", feed.label);
+        assert!(
+            school.requested()[2..].iter().all(|name| *name == feed.name),
+            "{}: {:?}",
+            feed.label,
+            school.requested()
+        );
+        let before = school.gate.visitors();
+        school.push(0);
+        assert_eq!(school.gate.visitors(), before, "{}", feed.label);
+    });
 }

@@ -162,7 +162,7 @@ pub static FEEDS: [Feed; 5] = [
         change: |sis, n| {
             let sql = format!("SELECT count(*) FROM members WHERE login = '{}' AND name = '{}'", login(n), GROUPS[1]);
             let is_senior = sis.database.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap() > 0;
-            (group(n).remove)(sis, n);
+            (group().remove)(sis, n);
             let names = if is_senior { &GROUPS[..1] } else { &GROUPS[..2] };
             for name in names {
                 sis.sql(&format!("INSERT INTO members VALUES ('{}', '{name}')", login(n)));
@@ -170,7 +170,12 @@ pub static FEEDS: [Feed; 5] = [
         },
         remove: |sis, n| sis.sql(&format!("DELETE FROM members WHERE login = '{}'", login(n))),
         blank: |sis, n| sis.sql(&format!("UPDATE members SET name = NULL WHERE login = '{}'", login(n))),
-        spoil: |sis, n| sis.sql(&format!("UPDATE members SET name = 'Zebra Board' WHERE login = '{}'", login(n))),
+        spoil: |sis, n| {
+            sis.sql(&format!(
+                "UPDATE members SET name = 'Zebra Board' WHERE rowid = (SELECT min(rowid) FROM members WHERE login = '{}')",
+                login(n)
+            ));
+        },
         held: Sandbox::groups,
         expected: |sis| {
             sis.rows("SELECT login, name, '', '' FROM members", |[login, name, _, _]| {
@@ -210,7 +215,8 @@ const PICTURES: Feed = Feed {
     canaries: &["zq0", "face-0"],
 };
 
-fn group(_: u32) -> &'static Feed {
+/// The library groups.
+pub fn group() -> &'static Feed {
     &FEEDS[4]
 }
 
