@@ -3,11 +3,13 @@
 //! What was planned is known by its content. A picture that changed in between is not sent tonight.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
+use std::sync::mpsc::{self, SendError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::infiniti::builder::Pictures;
 use crate::infiniti::contract::Kind;
@@ -40,7 +42,7 @@ impl Album {
 
     /// Likewise, and keeps those that are still wanted, as they are sent.
     pub(super) fn collector(self: &Arc<Self>, wanted: Arc<Wanted>) -> Box<dyn Pictures> {
-        Box::new(Looker { album: Arc::clone(self), bytes: Vec::new(), wanted: Some(wanted) })
+        Box::new(Looker { album: Arc::clone(self), bytes: Vec::new(), wanted: Some(Collector::new(self, wanted)) })
     }
 
     /// Whether a picture is a file.
@@ -81,11 +83,19 @@ impl Album {
 pub(super) struct Wanted(Mutex<HashMap<Digest, Option<Read>>>);
 
 /// A picture as it is sent, or why it cannot be, in words that go on after "the picture".
-type Read = Result<Vec<u8>, String>;
+pub(super) type Read = Result<Vec<u8>, String>;
 
 impl Wanted {
     pub(super) fn new(digests: impl IntoIterator<Item = Digest>) -> Self {
         Self(Mutex::new(digests.into_iter().map(|digest| (digest, None)).collect()))
+    }
+
+    fn is_missing(&self, digest: &Digest) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).is_some_and(Option::is_none)
+    }
+
+    fn keep(&self, digest: Digest, picture: Read) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest, Some(picture));
     }
 
     pub(super) fn into_found(self) -> HashMap<Digest, Option<Read>> {
@@ -97,7 +107,69 @@ struct Looker {
     album: Arc<Album>,
     /// Used again for every picture.
     bytes: Vec<u8>,
-    wanted: Option<Arc<Wanted>>,
+    wanted: Option<Collector>,
+}
+
+/// How many threads work on pictures.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Keeps pictures that are wanted. Making them small takes much longer than reading, so that is done beside it, on all
+/// processors. It has kept all of them when it is dropped.
+struct Collector {
+    album: Arc<Album>,
+    wanted: Arc<Wanted>,
+    /// To the threads that make pictures small, if that is to be done.
+    large: Option<SyncSender<(Digest, Vec<u8>)>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Collector {
+    fn new(album: &Arc<Album>, wanted: Arc<Wanted>) -> Self {
+        let threads = if album.is_resized { processors() } else { 0 };
+        // Short: each may have 20 MB.
+        let (large, pictures) = mpsc::sync_channel(threads);
+        let pictures = Arc::new(Mutex::new(pictures));
+        let threads: Vec<JoinHandle<()>> = (0..threads)
+            .map(|_| {
+                let (album, wanted, pictures) = (Arc::clone(album), Arc::clone(&wanted), Arc::clone(&pictures));
+                std::thread::spawn(move || {
+                    let next = || pictures.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    while let Ok((digest, bytes)) = next() {
+                        wanted.keep(digest, album.fitted(bytes));
+                    }
+                })
+            })
+            .collect();
+        let large = (!threads.is_empty()).then_some(large);
+        Self { album: Arc::clone(album), wanted, large, threads }
+    }
+
+    /// Takes a picture if it is wanted.
+    fn see(&self, digest: Digest, bytes: &mut Vec<u8>) {
+        if !self.wanted.is_missing(&digest) {
+            return;
+        }
+        let picture = (digest, std::mem::take(bytes));
+        let left = match &self.large {
+            Some(large) => large.send(picture).err().map(|SendError(picture)| picture),
+            None => Some(picture),
+        };
+        if let Some((digest, bytes)) = left {
+            self.wanted.keep(digest, self.album.fitted(bytes));
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        drop(self.large.take());
+        for thread in self.threads.drain(..) {
+            // One that died kept nothing more; what it had is then missing, and the next push sends it.
+            drop(thread.join());
+        }
+    }
 }
 
 impl Looker {
@@ -126,12 +198,8 @@ impl Pictures for Looker {
     fn look(&mut self, kind: Kind, value: &str, out: &mut String) -> Result<(), Rule> {
         use std::fmt::Write as _;
         let description = self.describe(kind, value)?;
-        if let Some(wanted) = &self.wanted
-            && let Entry::Occupied(mut wanted) =
-                wanted.0.lock().unwrap_or_else(PoisonError::into_inner).entry(description.digest)
-            && wanted.get().is_none()
-        {
-            wanted.insert(Some(self.album.fitted(std::mem::take(&mut self.bytes))));
+        if let Some(wanted) = &self.wanted {
+            wanted.see(description.digest, &mut self.bytes);
         }
         // Writing to a `String` does not fail.
         let _ = write!(out, "{description}");

@@ -34,8 +34,9 @@ pub(crate) struct Source {
     pub(crate) name: &'static str,
     url: String,
     password: Option<String>,
-    /// Writes `out.csv` with the database's own client.
+    /// Writes `out.csv` with the database's own client; `{query}` stands for what it reads.
     extract: String,
+    query: String,
     /// Runs the SQL that it reads.
     client: Vec<String>,
 }
@@ -106,7 +107,8 @@ impl School {
             url: format!("sqlite:{}", path.display()),
             password: None,
             client: vec!["sqlite3".to_owned(), path.display().to_string()],
-            extract: format!("sqlite3 -csv -header {} '{}' > out.csv", path.display(), self.query()),
+            extract: format!("sqlite3 -csv -header {} '{{query}}' > out.csv", path.display()),
+            query: self.query(),
         }
     }
 
@@ -127,21 +129,23 @@ impl School {
             password: None,
             client: vec!["sh".to_owned(), "-c".to_owned(), client],
             extract: format!(
-                "sqlite3 -csv -header :memory: '.import {file} school_{}' '{}' > out.csv",
-                self.rows,
-                self.query()
+                "sqlite3 -csv -header :memory: '.import {file} school_{}' '{{query}}' > out.csv",
+                self.rows
             ),
+            query: self.query(),
         }
     }
 
-    fn postgres(&self, server: &'static Postgres) -> Source {
+    /// A database of a PostgreSQL server.
+    pub(crate) fn postgres(&self, server: &'static Postgres) -> Source {
         let url = server.url("postgres");
         let script = format!("{};\n\\copy school_{} FROM '{}'\nANALYZE;", self.create(""), self.rows, self.tsv());
         run(Command::new("psql").args(["-q", "-v", "ON_ERROR_STOP=1", &url]), &script);
         Source {
             name: "PostgreSQL",
             client: vec!["psql".to_owned(), "-q".to_owned(), url.clone()],
-            extract: format!("psql -q '{url}' -c \"\\\\copy ({}) TO 'out.csv' CSV HEADER\"", self.query()),
+            extract: format!("psql -q '{url}' -c \"\\\\copy ({{query}}) TO 'out.csv' CSV HEADER\""),
+            query: self.query(),
             url,
             password: None,
         }
@@ -160,7 +164,8 @@ impl School {
             url: format!("mariadb://{user}@127.0.0.1:{port}/bench"),
             password: Some(password.to_owned()),
             client: vec!["sh".to_owned(), "-c".to_owned(), client.clone()],
-            extract: format!("{client} --quick -B -e '{}' > out.csv", self.query()),
+            extract: format!("{client} --quick -B -e '{{query}}' > out.csv"),
+            query: self.query(),
         }
     }
 
@@ -186,18 +191,26 @@ impl Source {
         format!(
             "cd {}; {}; curl -sSf -u u:p -F file=@out.csv http://127.0.0.1:{port}/api/import/users",
             folder.display(),
-            self.extract
+            self.extract_of(&self.query)
         )
     }
-}
 
-impl Source {
+    /// Writes `out.csv` of another query with the database's own client.
+    pub(crate) fn extract_of(&self, query: &str) -> String {
+        self.extract.replace("{query}", query)
+    }
+
     /// Gives one patron in a hundred another form class; returns how many that are.
     pub(crate) fn change(&self, school: &School, night: usize) -> usize {
         let sql = format!("UPDATE school_{} SET formclass = 'N{night}' WHERE librarybarcode LIKE '%00';", school.rows);
-        let (program, arguments) = self.client.split_first().expect("a program");
-        run(Command::new(program).args(arguments), &sql);
+        self.run(&sql);
         school.rows.div_ceil(100)
+    }
+
+    /// Has the database's own client run SQL.
+    pub(crate) fn run(&self, sql: &str) {
+        let (program, arguments) = self.client.split_first().expect("a program");
+        run(Command::new(program).args(arguments), sql);
     }
 
     /// The hand-made way to what changed since last night: extract, sort, and compare with last night's file.
@@ -205,7 +218,7 @@ impl Source {
         format!(
             "cd {}; {}; export LC_ALL=C; sort -o new.csv out.csv; touch old.csv; comm -13 old.csv new.csv > changes.csv; mv new.csv old.csv",
             folder.display(),
-            self.extract
+            self.extract_of(&self.query)
         )
     }
 }
