@@ -797,3 +797,30 @@ fn a_feed_that_is_added_later_is_sent_once_and_no_account() {
         assert_eq!(school.gate.visitors(), before, "{}", feed.label);
     });
 }
+
+/// An account that is held back since its username seems to be a new one is not in Infiniti by that name.
+#[test]
+fn what_belongs_to_a_username_that_is_held_back_waits_with_it() {
+    each(|feed| {
+        let school = School::pushed(feed);
+        school.sis.sql(
+            "UPDATE people SET login = 'renamed03' WHERE login = 'patron03';
+             UPDATE guardians SET login = 'renamed03' WHERE login = 'patron03';
+             UPDATE members SET login = 'renamed03' WHERE login = 'patron03'",
+        );
+        if feed.name == "images" {
+            (feed.change)(&school.sis, 3);
+        }
+        let result = school.json(&["push"]);
+        assert_eq!(result["plan"]["renames"][0]["held"], true, "{}: {result:#}", feed.label);
+        for other in school.feeds().filter(|other| other.name != "images") {
+            let of_feed = of_feed(&result, other.name);
+            assert_eq!(of_feed["refused"], serde_json::json!([]), "{}: {of_feed:#}", other.label);
+            assert_eq!(of_feed["plan"]["counts"]["waiting"], 1, "{}: {of_feed:#}", other.label);
+        }
+        let told = school.run(1, &["diff", "school.yaml"]);
+        assert!(told.contains("1 patron for the account, which is held back under its new username"), "{told}");
+        // The picture belongs to the `adminsystemid`, which stays.
+        assert_eq!(school.gate.take().len(), usize::from(feed.name == "images"), "{}", feed.label);
+    });
+}
