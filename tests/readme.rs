@@ -77,7 +77,7 @@ fn the_first_school_is_pushed_by_the_readme_s_own_commands() {
     // What asks at a terminal, `tests/init.rs` answers.
     let is_typed = |block: &&Block| {
         let mark = block.mark.as_str();
-        block.language == "sh" && !["asks", "fleet"].contains(&mark) && !CARGO_MARKS.contains(&mark)
+        block.language == "sh" && !["asks", "feeds", "fleet"].contains(&mark) && !CARGO_MARKS.contains(&mark)
     };
     for block in blocks.iter().filter(is_typed) {
         let text = if block.text.contains("> .env") { replaced(&block.text, &secrets) } else { block.text.clone() };
@@ -153,6 +153,77 @@ fn patrons() -> Vec<BTreeMap<String, String>> {
             ("formclass", "7A"),
         ]),
     ]
+}
+
+/// What the section on the other feeds calls the views of the SIS.
+const VIEWS: &str = "
+    CREATE TABLE vStudentContacts (StudentNetworkLogin nvarchar(30), ContactName nvarchar(60), ContactEmails nvarchar(200),
+        ContactMobile varchar(30), MayContactFlag bit);
+    CREATE TABLE LibraryGroups (NetworkLogin nvarchar(30), GroupName nvarchar(60), ActiveFlag bit);
+    CREATE TABLE Photos (StudentID char(8), Photo varbinary(max), CurrentFlag bit);
+    INSERT INTO vStudentContacts VALUES
+        ('zoe.nguyen', 'Hoa Nguyễn', 'hoa@home.example; Minh@Home.example', '0400 000 012', 1),
+        ('liam.obrien', 'Aoife O''Brien', 'aoife@home.example', '0400 000 013', 1),
+        ('left.last.year', 'Old Behind', 'old@home.example', NULL, 1),
+        ('zoe.nguyen', 'No Contact', 'no.contact@home.example', NULL, 0);
+    INSERT INTO LibraryGroups VALUES ('zoe.nguyen', 'Students', 1), ('liam.obrien', 'Students', 1),
+        ('liam.obrien', 'Senior Students', 1), ('retired', 'Staff', 0);
+";
+
+/// The way from accounts to all feeds, by the README's own blocks and commands.
+#[test]
+fn every_feed_is_pushed_by_the_readme_s_own_commands() {
+    for photos in ["folder: photos", "image: Photo"] {
+        let (server, mut context) = school("");
+        server.execute(VIEWS);
+        let sandbox = TestContext::with_sandbox(&[]);
+        context.set_env("INFINITI_PASSWORD", support::context::PASSWORD);
+        let mapping = fs::read_to_string(context.path("school.yaml")).unwrap();
+        let mut mapping = replaced(&mapping, &[("https://example.concordinfiniti.com", sandbox.sandbox().url())]);
+        mapping += "mode: delta\n";
+        context.write("school.yaml", &mapping);
+        let accounts = context.run(&["push", "school.yaml"]);
+        assert!(accounts.starts_with("exit code 0\n"), "{accounts}");
+
+        let blocks = blocks(README);
+        for of_feed in ["contacts:\n", photos, "groups:\n"] {
+            let is_it = |block: &&Block| block.mark == "lines: school.yaml" && block.text.contains(of_feed);
+            mapping += &blocks.iter().find(is_it).unwrap().text;
+        }
+        context.write("school.yaml", &mapping);
+        fs::create_dir(context.path("photos")).unwrap();
+        for (name, side) in [("0012", 300), ("0013", 120), ("T7", 40)] {
+            let bytes = picture(side);
+            context.write(&format!("photos/{name}.jpg"), &bytes);
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            server.execute(&format!("INSERT INTO Photos VALUES ('{name}', X'{hex}', 1)"));
+        }
+        if photos == "folder: photos" {
+            compare_output("output: feeds", &context.run(&["diff", "school.yaml", "--verbose"]));
+        }
+        let output = run_script(&context, &blocks.iter().find(|block| block.mark == "feeds").unwrap().text);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{said}");
+        let held = sandbox.sandbox();
+        let counts = [held.contacts().len(), held.images().len(), held.groups().len()];
+        assert_eq!(counts, [5, 3, 3], "{said}");
+
+        server
+            .execute("UPDATE vStudentContacts SET ContactMobile = '0400 999 013' WHERE ContactMobile = '0400 000 013'");
+        server.execute("UPDATE vStudentContacts SET ContactEmails = 'hoa at home' WHERE ContactName LIKE 'Hoa%'");
+        context.write("photos/T7.jpg", b"GIF89a\x01\0\x01\0\0\0\0;");
+        fs::remove_file(context.path("photos/0013.jpg")).unwrap();
+        if photos == "folder: photos" {
+            compare_output("output: feeds night", &context.run(&["push", "school.yaml"]));
+        }
+    }
+}
+
+/// A square jpg with this many pixels a side.
+fn picture(side: u32) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(side, side).write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    bytes.into_inner()
 }
 
 /// The commands that `.ci/run` reads from the README and runs.
