@@ -850,3 +850,27 @@ fn what_belongs_to_a_username_that_is_held_back_waits_with_it() {
         assert_eq!(school.gate.take().len(), usize::from(feed.name == "images"), "{}", feed.label);
     });
 }
+
+/// Regression: the path of a feed that Infiniti does not know was blamed on `target.url`, with which the accounts arrive.
+#[test]
+fn a_wrong_path_of_a_feed_is_not_blamed_on_the_address() {
+    each(|feed| {
+        let school = School::new(feed);
+        let mapping = fs::read_to_string(school.context.path("school.yaml")).unwrap();
+        if !mapping.contains("/sandbox/") {
+            return; // The path of contacts is known.
+        }
+        school.context.write("school.yaml", mapping.replace("/sandbox/", "/elsewhere/"));
+        let told = school.push(4);
+        assert!(told.contains("mend `path` or `mode` in the mapping"), "{}: {told}", feed.label);
+    });
+}
+
+#[test]
+fn an_empty_folder_is_not_blamed_on_a_query() {
+    let feed = FEEDS.iter().find(|feed| feed.label == "images of a folder").unwrap();
+    let school = School::pushed(feed);
+    (1..=PATRONS).for_each(|n| (feed.remove)(&school.sis, n));
+    let told = school.push(5);
+    assert!(told.contains("hint: look at the query or the folder: "), "{told}");
+}

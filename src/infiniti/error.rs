@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::answer::{Doubt, RetryAfter, Words};
+use super::contract::USERS_PATH;
 use crate::error::Hint;
 
 /// Why a batch has no receipt. Holds no values of rows and no secrets.
@@ -284,6 +285,9 @@ impl TargetError {
             }
             Self::Redirected { .. } => {
                 "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`; if it is, a login page (SSO, filter) stands in front of it and must let `/api/` through".into()
+            }
+            Self::WrongAddress { path, .. } if !path.ends_with(USERS_PATH) => {
+                "if the accounts arrive, the path of this feed is wrong: look at Infiniti's help pages on autoSync, or ask Concord's support, and mend `path` or `mode` in the mapping; if they do not, `target.url` must be the school's own Infiniti".into()
             }
             Self::WrongAddress { .. } => "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`".into(),
             Self::TooLarge { .. } => "make `target.batch_rows` smaller".into(),

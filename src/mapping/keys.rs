@@ -360,9 +360,13 @@ pub static GROUPS: Shape = Shape {
         key(
             "mode",
             Kind::Text,
-            "what Infiniti does with the groups that a patron has, if `path` has `{mode}`; the same page names the modes",
+            "what Infiniti does with the groups that a patron has, if `path` has `{mode}`; Infiniti's help page \"autoSync patron groups\" names the modes",
         ),
-        required("header", Kind::Text, "what Infiniti calls the group's column in the CSV; the same page names it"),
+        required(
+            "header",
+            Kind::Text,
+            "what Infiniti calls the group's column in the CSV; Infiniti's help page \"autoSync patron groups\" names it",
+        ),
         required(
             "allow",
             Kind::Texts,

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::expect::verdict_text;
 use super::{WARNING, counted, number};
-use crate::infiniti::contract::{Contract, HeaderSet};
+use crate::infiniti::contract::{Contract, HeaderSet, IMAGES};
 use crate::mapping::Limit;
 use crate::sync::expect::Outcome;
 use crate::sync::plan::{Change, Counted, Leaver, Stage, Wait};
@@ -218,14 +218,17 @@ fn listed(names: &[&str]) -> String {
 
 /// A stop of a plan in words, and what to do.
 pub(in crate::cli) fn stop_text(plan: &Plan, stop: &Stop) -> (String, String) {
-    let (message, hint) = text_of(stop);
+    // Pictures may come from a folder without any query.
+    let origin = if *plan.contract() == IMAGES { "the query or the folder" } else { "the query" };
+    let (message, hint) = text_of(stop, origin);
     match plan.contract().account {
         None => (message, hint),
         Some(_) => (format!("{}: {message}", plan.contract().feed), hint),
     }
 }
 
-fn text_of(stop: &Stop) -> (String, String) {
+/// `origin` is where the rows come from.
+fn text_of(stop: &Stop, origin: &str) -> (String, String) {
     let whose = |extract: &Option<String>| match extract {
         Some(extract) => format!("extract `{extract}`"),
         None => "all extracts together".to_owned(),
@@ -234,7 +237,7 @@ fn text_of(stop: &Stop) -> (String, String) {
         Stop::TooFewRows { extract, rows, min_rows } => (
             format!("{} gave {}, and `{}` is {}", whose(extract), counted(*rows, "row"), key(stop), number(*min_rows)),
             format!(
-                "look at the query: a new school year, a filter or a lost permission may hide everybody; if so few rows are right, lower `{}`",
+                "look at {origin}: a new school year, a filter or a lost permission may hide everybody; if so few rows are right, lower `{}`",
                 key(stop)
             ),
         ),
@@ -247,7 +250,7 @@ fn text_of(stop: &Stop) -> (String, String) {
                 key(stop),
                 limit_text(*limit)
             ),
-            "look at the query: a new school year, a filter or a lost permission may hide people".into(),
+            format!("look at {origin}: a new school year, a filter or a lost permission may hide people"),
         ),
         Stop::Expectation(verdict) => (
             format!("an expectation does not hold: {}", verdict_text(verdict, false)),
