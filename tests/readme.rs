@@ -9,6 +9,7 @@ mod support;
 mod tds;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -195,7 +196,10 @@ fn every_feed_is_pushed_by_the_readme_s_own_commands() {
         for (name, side) in [("0012", 300), ("0013", 120), ("T7", 40)] {
             let bytes = picture(side);
             context.write(&format!("photos/{name}.jpg"), &bytes);
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            let mut hex = String::new();
+            for byte in &bytes {
+                write!(hex, "{byte:02X}").unwrap();
+            }
             server.execute(&format!("INSERT INTO Photos VALUES ('{name}', X'{hex}', 1)"));
         }
         if photos == "folder: photos" {

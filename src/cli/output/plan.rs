@@ -44,8 +44,9 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, id: Option<PlanId>, 
             plan.kept.iter().take(NAMED + 1).map(|patron| plan.patrons.username(*patron)).collect();
         writeln!(
             out,
-            "  {WARNING}kept{WARNING:#}      {} as Infiniti has it, until the rejected rows are repaired ({})",
+            "  {WARNING}kept{WARNING:#}      {} as Infiniti has {}, until the rejected rows are repaired ({})",
             counted(plan.kept.len() as u64, "patron"),
+            if plan.kept.len() == 1 { "it" } else { "them" },
             listed(&usernames.iter().map(String::as_str).collect::<Vec<_>>())
         )?;
     }
