@@ -28,6 +28,9 @@ pub(super) struct LinePlace {
     length: u32,
 }
 
+/// What a file of CSV is, for a request.
+pub(super) const CSV: &str = "text/csv";
+
 const CHUNK_BYTES: usize = 1 << 20;
 
 impl Lines {
@@ -41,7 +44,7 @@ impl Lines {
         let chunk = &mut self.chunks[number];
         let start = chunk.len();
         chunk.extend_from_slice(line);
-        // A chunk is 1 MiB, or one line of at most sixteen bounded values.
+        // A chunk is 1 MiB, or all that one key has: at most some bounded values a row.
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         LinePlace { chunk: narrow(number), start: narrow(start), length: narrow(line.len()) }
     }
@@ -200,6 +203,10 @@ impl Payload for Csv {
         self.range.len()
     }
 
+    fn media_type(&self) -> &'static str {
+        CSV
+    }
+
     fn length(&self) -> u64 {
         self.length
     }
@@ -303,6 +310,10 @@ impl Payload for ZipFile {
         self.pictures
     }
 
+    fn patrons(&self) -> usize {
+        self.pictures
+    }
+
     fn media_type(&self) -> &'static str {
         "application/zip"
     }
@@ -359,6 +370,14 @@ impl Deactivations {
 impl Payload for Deactivations {
     fn rows(&self) -> usize {
         self.range.len()
+    }
+
+    fn patrons(&self) -> usize {
+        self.range.len()
+    }
+
+    fn media_type(&self) -> &'static str {
+        CSV
     }
 
     fn length(&self) -> u64 {

@@ -158,6 +158,14 @@ impl Payload for Counted {
         self.payload.rows()
     }
 
+    fn patrons(&self) -> usize {
+        self.payload.patrons()
+    }
+
+    fn media_type(&self) -> &'static str {
+        self.payload.media_type()
+    }
+
     fn length(&self) -> u64 {
         self.payload.length()
     }
@@ -165,5 +173,45 @@ impl Payload for Counted {
     fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send> {
         let chunks = Arc::clone(&self.payload).chunks();
         Box::new(chunks.inspect(move |chunk| self.progress.add_bytes(chunk.len() as u64)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three rows of two patrons, as a zip.
+    struct Three;
+
+    impl Payload for Three {
+        fn rows(&self) -> usize {
+            3
+        }
+
+        fn patrons(&self) -> usize {
+            2
+        }
+
+        fn media_type(&self) -> &'static str {
+            "application/zip"
+        }
+
+        fn length(&self) -> u64 {
+            5
+        }
+
+        fn chunks(self: Arc<Self>) -> Box<dyn Iterator<Item = Bytes> + Send> {
+            Box::new([Bytes::from_static(b"thr"), Bytes::from_static(b"ee")].into_iter())
+        }
+    }
+
+    #[test]
+    fn who_counts_bytes_changes_nothing_of_what_is_sent() {
+        let progress = Arc::new(Progress::default());
+        let counted = Arc::new(Counted { payload: Arc::new(Three), progress: Arc::clone(&progress) });
+        assert_eq!((counted.rows(), counted.patrons(), counted.length()), (3, 2, 5));
+        assert_eq!(counted.media_type(), "application/zip");
+        assert_eq!(counted.chunks().collect::<Vec<_>>().concat(), b"three");
+        assert_eq!(progress.bytes(), 5);
     }
 }
