@@ -316,6 +316,7 @@ fn doubt_hint(doubt: Doubt) -> Hint {
         | Doubt::Miscount { .. }
         | Doubt::NoDetails
         | Doubt::RowNumbers
+        | Doubt::RowsOrPatrons
         | Doubt::Contradiction => {
             "look in Infiniti what was imported; run it again, which does no harm, and if the answer stays the same, ask Concord's support".into()
         }
