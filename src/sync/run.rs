@@ -61,18 +61,18 @@ impl Reports {
     }
 }
 
-/// What became of a plan.
+/// What became of the plan of a feed.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Requests that carried rows.
     pub batches: u64,
     /// Patrons that Infiniti accepted, each with all rows.
     pub accepted: u64,
-    /// Of these rows, new ones, as far as Infiniti said.
+    /// What of them is new, in Infiniti's count: rows or patrons.
     pub created: u64,
-    /// Of these rows, those that were there already.
+    /// What of them was there already, in Infiniti's count.
     pub updated: u64,
-    /// Of these, leavers that are no longer enabled.
+    /// Of these patrons, leavers that are no longer enabled.
     pub deactivated: u64,
     /// Patrons that Infiniti refused, in its words.
     pub failed: Vec<Failure>,
@@ -96,14 +96,14 @@ pub struct Report {
     unaccepted: Vec<u32>,
 }
 
-/// A row that Infiniti refused.
+/// A patron whom Infiniti refused, or whose row could not be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The patron.
     pub username: String,
     /// Where it was read; nothing for a leaver.
     pub place: Option<RowPlace>,
-    /// Infiniti's words.
+    /// Infiniti's words, or why it could not be sent.
     pub message: String,
 }
 
@@ -160,7 +160,7 @@ pub async fn push(mut run: Run<'_>) -> Reports {
     };
     for number in 0..run.plans.feeds.len() {
         let begun = Instant::now();
-        if let Err(error) = run.feed(number, &mut reports).await {
+        if let Err(error) = Box::pin(run.feed(number, &mut reports)).await {
             reports.state_error = Some(error);
         }
         reports.feeds[number].elapsed = begun.elapsed();
