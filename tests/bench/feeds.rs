@@ -39,7 +39,7 @@ const PATH: &str = "/sandbox/images";
 const CONTACTS_PATH: &str = "/api/import/userContacts/replaceDeclaredPatronsKeepCustomContacts";
 
 fn main() {
-    let patrons = std::env::args().filter_map(|argument| argument.replace('_', "").parse().ok()).next();
+    let patrons = std::env::args().find_map(|argument| argument.replace('_', "").parse().ok());
     let patrons = patrons.unwrap_or(50_000);
     let runs = setting("SISPUSH_BENCH_RUNS").and_then(|runs| runs.parse().ok()).unwrap_or(3);
     let folder = tempfile::tempdir().expect("a temporary folder");
