@@ -150,7 +150,7 @@ pub enum TargetError {
     TooLarge {
         /// Rows of the batch.
         rows: usize,
-        /// Bytes of its CSV.
+        /// Its bytes.
         bytes: u64,
     },
     /// Infiniti, or a proxy, has no time now. Nothing was imported.

@@ -1,4 +1,4 @@
-//! Patrons as CSV bytes, kept once and sent in any order.
+//! Patrons as they are sent: as CSV bytes, kept once and sent in any order, or as a zip of their pictures.
 //!
 //! RFC 4180, UTF-8 without BOM, CRLF. Every patron's line is written when the row is read, into chunks that never
 //! move; a batch gathers lines in key order while it is sent, so the CSV is never in memory twice.
@@ -136,8 +136,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 impl Csv {
     /// The rows `range` of `rows`, with `headers` only.
     pub fn new(patrons: Arc<Patrons>, headers: HeaderSet, rows: Arc<[u32]>, range: Range<usize>) -> Self {
-        let names: Vec<&str> = headers.iter().map(|header| patrons.header_name(header)).collect();
-        let head = format!("{}\r\n", names.join(",")).into_bytes();
+        let head = head(headers.iter().map(|header| patrons.header_name(header)));
         let mut lines = 0;
         let line_ends = match patrons.contract.rows {
             Rows::One => Vec::new(),
@@ -232,9 +231,8 @@ impl Payload for Csv {
     }
 }
 
-fn head(contract: &Contract, headers: HeaderSet) -> Vec<u8> {
-    let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
-    format!("{}\r\n", names.join(",")).into_bytes()
+fn head<'n>(names: impl Iterator<Item = &'n str>) -> Vec<u8> {
+    format!("{}\r\n", names.collect::<Vec<_>>().join(",")).into_bytes()
 }
 
 /// One batch of pictures: some patrons, whose pictures are read when they are sent.
@@ -342,7 +340,7 @@ pub struct Deactivations {
 impl Deactivations {
     /// The leavers `range` of `leavers`.
     pub fn new(contract: &'static Contract, leavers: Arc<[(String, bool)]>, range: Range<usize>) -> Self {
-        let mut bytes = head(contract, [USERNAME, ENABLED, STAFFMEMBER].into_iter().collect());
+        let mut bytes = head([USERNAME, ENABLED, STAFFMEMBER].iter().map(|header| contract.rule(*header).name));
         let mut line = Vec::new();
         for (username, is_staff) in &leavers[range.clone()] {
             line.clear();

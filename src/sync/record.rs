@@ -10,7 +10,7 @@ use super::run::{Report, Reports, Timing};
 use crate::process::{run_id, this_host};
 use crate::state::{Run, Seconds, Summary};
 
-/// A run for the history.
+/// A run for the history: one over all feeds. Without reports nothing has been sent yet, or will be.
 pub(super) fn record(plans: &Plans, reports: Option<&Reports>, timing: Timing, ended_at: Option<Timestamp>) -> Run {
     Run {
         started_at: timing.started_at,
