@@ -249,7 +249,7 @@ impl Target {
                 TargetError::WrongAddress { host, path: endpoint(&self.url, route).path().to_owned(), status }
             }
             Verdict::ProxyLogin => TargetError::ProxyLogin { host },
-            Verdict::TooLarge => TargetError::TooLarge { rows, bytes },
+            Verdict::TooLarge => TargetError::TooLarge { contract: route.contract, rows, bytes },
             Verdict::Busy { retry_after } => TargetError::Busy { host, status, retry_after },
             Verdict::Refused { words } => TargetError::Refused { status, words },
             Verdict::Unknown { doubt, words } => TargetError::Unknown { doubt, words, source: None },

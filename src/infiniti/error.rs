@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::answer::{Doubt, RetryAfter, Words};
+use super::contract::{Contract, Kind};
 use crate::error::Hint;
 
 /// Why a batch has no receipt. Holds no values of rows and no secrets.
@@ -148,6 +149,8 @@ pub enum TargetError {
     /// The batch is larger than what is taken.
     #[error("a batch of {rows} row{} ({bytes} bytes) is too large (status 413)", if *rows == 1 { "" } else { "s" })]
     TooLarge {
+        /// What it is of.
+        contract: &'static Contract,
         /// Rows of the batch.
         rows: usize,
         /// Its bytes.
@@ -286,6 +289,9 @@ impl TargetError {
                 "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`; if it is, a login page (SSO, filter) stands in front of it and must let `/api/` through".into()
             }
             Self::WrongAddress { .. } => "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`".into(),
+            Self::TooLarge { contract, .. } if contract.headers.iter().any(|rule| rule.kind == Kind::Picture) => {
+                "make `images.max_zip` smaller".into()
+            }
             Self::TooLarge { .. } => "make `target.batch_rows` smaller".into(),
             Self::Busy { .. } => "run it again later".into(),
             Self::Client { .. } | Self::Refused { .. } => return None,
