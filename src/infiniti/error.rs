@@ -344,3 +344,19 @@ impl std::fmt::Display for At<'_> {
         self.0.map_or(Ok(()), |host| write!(f, " at `{host}`"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infiniti::contract::{CONTACTS, IMAGES, USERS};
+
+    #[test]
+    fn what_is_too_large_is_made_smaller_by_its_own_setting() {
+        for (contract, setting) in
+            [(&USERS, "`target.batch_rows`"), (&CONTACTS, "`target.batch_rows`"), (&IMAGES, "`images.max_zip`")]
+        {
+            let hint = TargetError::TooLarge { contract, rows: 2, bytes: 100 }.hint();
+            assert!(hint.is_some_and(|hint| hint.contains(setting)), "{}", contract.feed);
+        }
+    }
+}
