@@ -56,6 +56,8 @@ pub struct Builder {
     pictures: Option<Box<dyn Pictures>>,
     extracts: Vec<ExtractCount>,
     steps: Vec<Step>,
+    /// The step whose cell may hold several values.
+    split: Option<usize>,
     scratch: Scratch,
     lines: Lines,
     records: Vec<Record>,
@@ -139,6 +141,7 @@ impl Builder {
             pictures: None,
             extracts: Vec::new(),
             steps: Vec::new(),
+            split: None,
             scratch: Scratch::default(),
             lines: Lines::default(),
             records: Vec::new(),
@@ -210,6 +213,8 @@ impl Builder {
             }
             self.steps.sort_by_key(|step| step.header);
         }
+        // Only one header of a contract may be split.
+        self.split = self.steps.iter().position(|step| step.split.is_some());
         self.extracts.push(ExtractCount { name: extract.name.clone(), rows: 0, rejected: 0, left_out: 0 });
         if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
@@ -257,8 +262,7 @@ impl Builder {
         let mut has_account = true;
         loop {
             has_account &= self.part(row, place, observer);
-            // Only one header of a contract may be split.
-            let Some(step) = self.steps.iter_mut().find(|step| step.split.is_some()) else { break };
+            let Some(step) = self.split.and_then(|step| self.steps.get_mut(step)) else { break };
             part += 1;
             let is_last = part >= step.parts;
             step.part = if is_last { 0 } else { part };
@@ -286,7 +290,7 @@ impl Builder {
         for step in &mut self.steps {
             let (header, kind, is_unique) = (step.header, step.kind, step.is_unique);
             buffers.had_control = false;
-            let found = match step.value(row, buffers, observer) {
+            let (value, class) = match step.value(row, buffers, observer) {
                 Ok(("", _)) => {
                     // Nobody's contact is no mistake: an SIS knows people without an account.
                     let is_nobody = header == self.contract.key() && self.contract.account.is_some();
@@ -310,11 +314,14 @@ impl Builder {
                     observer.ends(header, ending);
                     continue;
                 }
-                Ok((value, class)) => checks.check(header, kind, value, described).map(|value| (value, class)),
-                Err(rule) => Err(rule),
-            };
-            let (value, class) = match found {
-                Ok(found) => found,
+                Ok((value, class)) => match checks.check(header, kind, value, described) {
+                    Ok(value) => (value, class),
+                    Err(rule) => {
+                        observer.ends(header, Ending::Broken(&rule));
+                        broken.push((header, rule));
+                        continue;
+                    }
+                },
                 Err(rule) => {
                     observer.ends(header, Ending::Broken(&rule));
                     broken.push((header, rule));
@@ -545,6 +552,8 @@ struct Checks<'c> {
 
 impl<'c> Checks<'c> {
     /// The spelling in which a value is sent, or the rule that it breaks. `described` holds what a picture is.
+    // Runs once a cell, and for those of accounts it is a jump.
+    #[inline]
     fn check<'v>(
         &mut self,
         header: Header,

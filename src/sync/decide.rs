@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::expect;
 use super::plan::accounts::Accounts;
 use super::{Asked, Feeds, Known, Plan, Plans, Times};
+use crate::infiniti::contract::USERS;
 use crate::infiniti::patron::Patrons;
 use crate::mapping::Mapping;
 use crate::state::{State, StateError};
@@ -71,7 +72,7 @@ impl Request<'_> {
                 let asked = Asked { mode: self.asked.mode, ..Asked::default() };
                 let of = (mapping, feed);
                 let plan = Plan::of_feed(patrons, of, &known, accounts.as_ref(), Judged::default(), asked, self.now);
-                plans.push(Plan { waiting, ..plan });
+                plans.push(Plan { waiting, has_accounts_sent: self.feeds.contains(&USERS), ..plan });
             }
         }
         Ok(Plans::new(plans))

@@ -103,6 +103,8 @@ pub struct Plan {
     pub kept: Vec<u32>,
     /// Patrons who wait for their account, which this push does not send.
     pub waiting: u64,
+    /// Whether it sends other accounts, so that theirs are those that are held back since their username seems to be a new one.
+    pub has_accounts_sent: bool,
     /// The patrons that Infiniti has and the source has no longer, in key order.
     pub leavers: Vec<Leaver>,
     /// Why no leaver is deactivated now, if one would be.
@@ -390,6 +392,7 @@ impl Plan {
             unchanged,
             kept,
             waiting: 0,
+            has_accounts_sent: false,
             leavers,
             wait,
             renames,

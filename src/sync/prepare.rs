@@ -58,7 +58,8 @@ pub(super) async fn prepare(
             Prepared { payload: Arc::<Deactivations>::clone(csv), numbers: Numbers::Same, unsent: nothing_left }
         }
         Content::Pictures(portraits) => match album {
-            Some(album) => zip(mapping, album, portraits).await?,
+            // It is much larger than that of the other contents.
+            Some(album) => Box::pin(zip(mapping, album, portraits)).await?,
             None => return Err(ExtractError::Crashed),
         },
     })

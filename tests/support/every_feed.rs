@@ -107,7 +107,7 @@ pub static FEEDS: [Feed; 5] = [
                 ])
             })
         },
-        canaries: &["Quixote", "quixote.example", "0455", "0919"],
+        canaries: &["Quixote", "quixote.example", "0455 0919", "04550919"],
     },
     Feed {
         label: "images of a query",
@@ -420,7 +420,7 @@ target:
   password: ${{INFINITI_PASSWORD}}
   batch_rows: 20
   retries: 0
-  timeout: 1s
+  timeout: 2s
 mode: delta
 users:
   - name: people

@@ -223,7 +223,7 @@ fn failures(patrons: &Patrons, failures: &[Failure]) -> Value {
             json!({
                 "extract": failure.place.map(|place| patrons.extract_name(place.extract)),
                 "row": failure.place.map(|place| place.row),
-                "username": failure.username,
+                (key_name(patrons)): failure.username,
                 "message": failure.message,
             })
         })
@@ -231,6 +231,7 @@ fn failures(patrons: &Patrons, failures: &[Failure]) -> Value {
 }
 
 fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
+    let key = key_name(&plan.patrons);
     let counts: Map<String, Value> =
         Reason::ALL
             .iter()
@@ -250,7 +251,7 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
         .filter(|change| change.reason != Reason::Resent)
         .map(|change| {
             json!({
-                "username": plan.patrons.key(change.patron),
+                (key): plan.patrons.key(change.patron),
                 "reason": change.reason.code(),
                 "known": change.is_known,
                 "headers": names(change.headers),
@@ -266,7 +267,7 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
                 _ => None,
             };
             json!({
-                "username": leaver.username,
+                (key): leaver.username,
                 "staff": leaver.is_staff,
                 "missing_since": leaver.since.timestamp().to_string(),
                 "stage": leaver.stage.code(),
@@ -297,6 +298,11 @@ fn plan_object(plan: &Plan, names: &dyn Fn(HeaderSet) -> Value) -> Value {
         "returned": plan.returned.iter().map(|patron| plan.patrons.key(*patron)).collect::<Vec<_>>(),
         "new_form_classes": plan.form_classes,
     })
+}
+
+/// What a patron is known by in this feed: `username`, or `adminsystemid`.
+fn key_name(patrons: &Patrons) -> &'static str {
+    patrons.contract.rule(patrons.contract.key()).name
 }
 
 /// Why everybody is sent.
@@ -341,7 +347,7 @@ pub(super) fn rejections(patrons: &Patrons) -> Value {
             json!({
                 "extract": extract_name(rejection.place.extract),
                 "row": rejection.place.row,
-                "username": rejection.username,
+                (key_name(patrons)): rejection.username,
                 "broken": broken,
             })
         })

@@ -28,9 +28,14 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &Plan, id: Option<PlanId>, 
         )?;
     }
     if plan.waiting > 0 {
+        let why = if plan.has_accounts_sent {
+            "is held back under its new username"
+        } else {
+            "`sispush push --feed users` sends"
+        };
         writeln!(
             out,
-            "  {WARNING}waiting{WARNING:#}   {} for the account, which `sispush push --feed users` sends unless it is held back",
+            "  {WARNING}waiting{WARNING:#}   {} for the account, which {why}",
             counted(plan.waiting, "patron")
         )?;
     }
