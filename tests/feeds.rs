@@ -119,7 +119,7 @@ fn promise_2_an_approval_is_for_the_path_that_was_shown() {
     let first = approval(&school.push(5));
     let mapping = fs::read_to_string(school.context.path("school.yaml")).unwrap();
     assert!(mapping.contains("  mode: replace\n"));
-    school.context.write("school.yaml", &mapping.replace("  mode: replace\n", "  mode: add\n"));
+    school.context.write("school.yaml", mapping.replace("  mode: replace\n", "  mode: add\n"));
     let told = school.run(5, &["push", "--approve", &first, "school.yaml"]);
     assert_ne!(approval(&told), first);
     assert_eq!(school.gate.visitors(), 0, "something was sent");
