@@ -250,9 +250,9 @@ async fn others(
         let fate = match &person {
             None => Fate::NoKey(feed.contract.account.map_or("", |header| mapping.users.contract.rule(header).name)),
             Some(person) => match person.patrons.order() {
-                [] if person.patrons.rejections.is_empty() => Fate::Nothing,
+                [] if !person.patrons.rejections.is_empty() => Fate::Rejected,
+                [] => Fate::Nothing,
                 _ if !is_coming && !is_accepted => Fate::NoAccount,
-                [] => Fate::Rejected,
                 [patron, ..] => {
                     let prospect = Prospect::of(&person.patrons, *patron, (mapping, feed), &known, now);
                     if prospect.is_kept { Fate::Kept } else { Fate::Goes(prospect) }
@@ -266,8 +266,7 @@ async fn others(
 
 impl OtherFeed {
     fn is_rejected(&self) -> bool {
-        let has_rejections = self.person.as_ref().is_some_and(|person| !person.patrons.rejections.is_empty());
-        has_rejections && !matches!(self.fate, Fate::NoAccount)
+        self.person.as_ref().is_some_and(|person| !person.patrons.rejections.is_empty())
     }
 
     /// What the state has of the person.

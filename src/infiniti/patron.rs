@@ -1,13 +1,12 @@
 //! What became of the rows of a feed: patrons in key order, rejections, and what was noticed on the way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::contract::{Contract, EMAILADDRESS, Header, HeaderSet, LIBRARYBARCODE, Rows};
 use super::fingerprint::Digest;
 use super::payload::{LinePlace, Lines, cell_value, raw_cells, select_cells};
 use super::value::{RowPlace, Rule};
-use crate::state::layer::compare_keys;
 
 /// All patrons of a feed, with what was rejected and what was noticed on the way.
 #[derive(Debug)]
@@ -44,9 +43,9 @@ pub struct ExtractCount {
     pub name: String,
     /// The rows of its result.
     pub rows: u64,
-    /// Those that were rejected, without those left out.
+    /// Those that were rejected.
     pub rejected: u64,
-    /// Those that belong to nobody who has an account, be they right or not. A limit takes no notice of them.
+    /// Those that belong to nobody who has an account. A limit takes no notice of them.
     pub left_out: u64,
 }
 
@@ -75,7 +74,7 @@ pub struct Warning {
     pub kind: WarningKind,
     /// How many patrons.
     pub count: u64,
-    /// The first few of them; of staff in no group all, since each of them is to be put into one.
+    /// The first few of them.
     pub usernames: Vec<String>,
 }
 
@@ -346,35 +345,19 @@ impl Patrons {
         self.order = order;
     }
 
-    /// Counts the rows of those who have no account as left out, and says so: be they right, or be they rejected. `patrons` are
-    /// those of them who must not be in [`order`](Self::order) any more.
-    pub fn leave_out(&mut self, patrons: &[u32], has_account: impl Fn(&str) -> bool) {
-        // A row of which several were made may be right in one part and rejected in another.
-        let mut places: BTreeSet<RowPlace> =
-            patrons.iter().flat_map(|patron| self.places_of(*patron)).copied().collect();
-        let mut keys: Vec<String> = patrons.iter().map(|patron| self.username(*patron)).collect();
-        let extracts = &mut self.extracts;
-        self.rejections.retain(|rejection| {
-            let Some(key) = rejection.username.as_ref().filter(|key| !has_account(key)) else { return true };
-            if let Some(extract) = extracts.get_mut(usize::from(rejection.place.extract)) {
-                extract.rejected = extract.rejected.saturating_sub(1);
-            }
-            places.insert(rejection.place);
-            keys.push(key.clone());
-            false
-        });
-        for place in places {
-            if let Some(extract) = extracts.get_mut(usize::from(place.extract)) {
-                extract.left_out += 1;
+    /// Counts patrons as left out, since they have no account, and says so. They must not be in [`order`](Self::order) any more.
+    pub fn leave_out(&mut self, patrons: &[u32]) {
+        for patron in patrons {
+            for place in self.places_of(*patron).to_vec() {
+                if let Some(extract) = self.extracts.get_mut(usize::from(place.extract)) {
+                    extract.left_out += 1;
+                }
             }
         }
-        if !keys.is_empty() {
-            keys.sort_by(|a, b| compare_keys(a, b));
-            keys.dedup_by(|a, b| compare_keys(a, b).is_eq());
-            let count = keys.len() as u64;
-            keys.truncate(WARNING_NAMES);
+        if !patrons.is_empty() {
             self.warn();
-            self.warnings.push(Warning { kind: WarningKind::NoAccount, count, usernames: keys });
+            let usernames = patrons.iter().take(WARNING_NAMES).map(|patron| self.username(*patron)).collect();
+            self.warnings.push(Warning { kind: WarningKind::NoAccount, count: patrons.len() as u64, usernames });
         }
     }
 

@@ -17,7 +17,7 @@ pub(in crate::sync) struct Accounts {
     hasher: RandomState,
     /// By a hash of header and value, in lower case.
     known: HashMap<u64, Account>,
-    /// Prints of the identifiers of those whom the state knows, whom nobody may read tonight.
+    /// Prints of the identifiers of those whom the state knows and nobody reads tonight.
     prints: HashSet<(Header, [u8; 8])>,
     key: Key,
     staff: Vec<String>,
@@ -101,15 +101,14 @@ impl Accounts {
         }
     }
 
-    /// Leaves out the rows of a feed of those who have no account. Gives how many wait for theirs: those whom a row of tonight gives
+    /// Leaves out the patrons of a feed who have no account. Gives how many wait for theirs: those whom a row of tonight gives
     /// one, which this push does not send.
     pub(in crate::sync) fn settle(&self, patrons: &mut Patrons) -> u64 {
         let Some(by) = patrons.contract.account else { return 0 };
         let mut without: Vec<u32> = Vec::new();
         let mut waiting = 0;
         patrons.retain(|patrons, patron| {
-            let cell = patrons.cells(patron).next().map(|(_, cell)| cell);
-            let account = self.find(by, &patrons.key(patron), cell.unwrap_or_default());
+            let account = self.find(by, patrons, patron);
             let is_there = account.is_accepted || (account.coming == Coming::Yes && self.takes_coming);
             if !is_there && account.coming != Coming::No {
                 waiting += 1;
@@ -118,10 +117,7 @@ impl Accounts {
             }
             is_there
         });
-        patrons.leave_out(&without, |key| {
-            let account = self.find(by, key, key.as_bytes());
-            account.is_accepted || account.coming != Coming::No
-        });
+        patrons.leave_out(&without);
         if patrons.contract.headers.iter().any(|rule| rule.kind == Kind::Group) {
             self.warn_of_staff(patrons);
         }
@@ -133,11 +129,12 @@ impl Accounts {
         !self.known.get(&self.hash(by, key)).is_some_and(|account| account.is_read)
     }
 
-    /// What is known of the account with this value of a header; `cell` is the value as it is written in CSV.
-    fn find(&self, by: Header, value: &str, cell: &[u8]) -> Account {
-        let mut account = self.known.get(&self.hash(by, value)).copied().unwrap_or_default();
+    fn find(&self, by: Header, patrons: &Patrons, patron: u32) -> Account {
+        let key = patrons.key(patron);
+        let mut account = self.known.get(&self.hash(by, &key)).copied().unwrap_or_default();
         if !account.is_accepted && IDENTIFYING.contains(&by) {
-            account.is_accepted = self.prints.contains(&(by, self.key.print(by, cell).to_le_bytes()));
+            let cell = patrons.cells(patron).next().map(|(_, cell)| self.key.print(by, cell).to_le_bytes());
+            account.is_accepted = cell.is_some_and(|print| self.prints.contains(&(by, print)));
         }
         account
     }

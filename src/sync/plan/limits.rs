@@ -126,7 +126,7 @@ pub(super) fn check(
             stops.push(Stop::TooMany { counted, count, of, limit });
         }
     };
-    too_many(Counted::Rejections, patrons.rejections.len(), rows, Some(limits.max_rejections));
+    too_many(Counted::Rejections, patrons.rejections.len(), patrons.rows(), Some(limits.max_rejections));
     let creates = changes.iter().filter(|change| !change.is_known).count();
     too_many(Counted::Creates, creates, known_count, limits.max_creates);
     let is_update =
