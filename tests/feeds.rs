@@ -111,6 +111,20 @@ fn promise_2_over_a_limit_of_one_feed_zero_bytes_are_sent_of_any() {
     });
 }
 
+/// Who approved that groups are added has not approved that they are replaced.
+#[test]
+fn promise_2_an_approval_is_for_the_path_that_was_shown() {
+    let school = School::new(group());
+    school.map("limits: { min_rows: 1000 }");
+    let first = approval(&school.push(5));
+    let mapping = fs::read_to_string(school.context.path("school.yaml")).unwrap();
+    assert!(mapping.contains("  mode: replace\n"));
+    school.context.write("school.yaml", mapping.replace("  mode: replace\n", "  mode: add\n"));
+    let told = school.run(5, &["push", "--approve", &first, "school.yaml"]);
+    assert_ne!(approval(&told), first);
+    assert_eq!(school.gate.visitors(), 0, "something was sent");
+}
+
 #[test]
 fn promise_2_an_approval_is_for_one_plan_once() {
     each(|feed| {

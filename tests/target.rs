@@ -38,6 +38,14 @@ impl Payload for Csv {
         self.rows
     }
 
+    fn patrons(&self) -> usize {
+        self.rows
+    }
+
+    fn media_type(&self) -> &'static str {
+        "text/csv"
+    }
+
     fn length(&self) -> u64 {
         self.bytes.len() as u64
     }

@@ -205,6 +205,8 @@ pub enum Doubt {
     NoDetails,
     /// The details speak of rows that are not in the batch, so none of their numbers can be trusted.
     RowNumbers,
+    /// The details name as many as there are patrons, who have more rows: whichever is numbered, one would be taken for another.
+    RowsOrPatrons,
     /// The counts of the summary contradict the details, or each other.
     Contradiction,
     /// The server, or a gateway, failed.
@@ -237,6 +239,7 @@ impl fmt::Display for Doubt {
             Self::Miscount { sent, processed } => write!(f, "{sent} rows were sent, but {processed} processed"),
             Self::NoDetails => f.write_str("rows failed, but the answer does not say which"),
             Self::RowNumbers => f.write_str("the answer speaks of rows that were not sent"),
+            Self::RowsOrPatrons => f.write_str("the answer numbers rows or patrons, and does not say which"),
             Self::Contradiction => f.write_str("the counts in the answer contradict each other"),
             Self::ServerError { status } => write!(f, "the server failed (status {status})"),
         }
@@ -377,16 +380,17 @@ fn judge_import(import: &Import, sent: Sent) -> Verdict {
 
 fn outcomes(import: &Import, sent: Sent) -> Result<Outcomes, Doubt> {
     let counts = import.summary.as_deref().and_then(Counts::parse);
-    let Sent { rows: sent, patrons, answers } = sent;
+    let processed = counts.as_ref().map(|counts| counts.processed);
+    let Sent { rows, patrons, answers } = sent;
     let counts = match answers {
         Answers::Exact => counts.ok_or(Doubt::Summary)?,
         // Nobody says that there are counts, nor of what.
-        Answers::Loose => counts.unwrap_or(Counts { processed: sent, ..Counts::default() }),
+        Answers::Loose => counts.unwrap_or(Counts { processed: rows, ..Counts::default() }),
     };
-    if counts.processed != sent && (answers == Answers::Exact || counts.processed != patrons) {
-        return Err(Doubt::Miscount { sent, processed: counts.processed });
+    if counts.processed != rows && (answers == Answers::Exact || counts.processed != patrons) {
+        return Err(Doubt::Miscount { sent: rows, processed: counts.processed });
     }
-    if counts.created.saturating_add(counts.updated).saturating_add(counts.failed) > sent {
+    if counts.created.saturating_add(counts.updated).saturating_add(counts.failed) > rows {
         return Err(Doubt::Contradiction);
     }
     match &import.details {
@@ -396,7 +400,33 @@ fn outcomes(import: &Import, sent: Sent) -> Result<Outcomes, Doubt> {
         Details::Absent if import.success => Err(Doubt::Contradiction),
         Details::Absent => Err(Doubt::NoDetails),
         Details::Malformed => Err(Doubt::NotAnAnswer),
-        Details::Rows(details) => by_row(details, &counts, sent, answers, import.success),
+        Details::Rows(details) if !are_of_rows(details, processed, sent) => Err(Doubt::RowsOrPatrons),
+        Details::Rows(details) => by_row(details, &counts, sent, import.success),
+    }
+}
+
+/// Whether the numbers of details can only be those of rows. Else the outcome of one patron might be told of another.
+fn are_of_rows(details: &[(String, Option<String>)], processed: Option<usize>, sent: Sent) -> bool {
+    let number = |(number, _): &(String, Option<String>)| number.trim().parse::<usize>().ok();
+    let is_counted = processed.is_some_and(|processed| processed == sent.rows);
+    sent.rows == sent.patrons || is_counted || details.iter().filter_map(number).any(|number| number > sent.patrons)
+}
+
+/// Words with which a short text says that something did not happen.
+const DENIALS: [&str; 8] = ["cannot", "never", "no", "nobody", "none", "not", "nothing", "without"];
+
+/// Whether the text for a row says that it was created, or updated. Where nobody says what the thing is called, two words do:
+/// `Contact Created`.
+fn says(text: &str, verb: &str, answers: Answers) -> bool {
+    let text = text.to_ascii_lowercase();
+    let mut words = text.split_whitespace().rev();
+    match answers {
+        Answers::Exact => text.strip_prefix("user ") == Some(verb),
+        Answers::Loose => {
+            words.next() == Some(verb)
+                && words.next().is_none_or(|thing| !DENIALS.contains(&thing))
+                && words.next().is_none()
+        }
     }
 }
 
@@ -414,15 +444,10 @@ enum Said {
 fn by_row(
     details: &[(String, Option<String>)],
     counts: &Counts,
-    sent: usize,
-    answers: Answers,
+    Sent { rows: sent, answers, .. }: Sent,
     success: bool,
 ) -> Result<Outcomes, Doubt> {
-    let is = |text: &str, verb: &str| match answers {
-        Answers::Exact => text.to_ascii_lowercase().strip_prefix("user ") == Some(verb),
-        // `Contact Created`, or whatever the thing is called.
-        Answers::Loose => text.split_whitespace().count() <= 2 && text.to_ascii_lowercase().ends_with(verb),
-    };
+    let is = |text: &str, verb: &str| says(text, verb, answers);
     let mut said = vec![Said::Nothing; sent];
     let mut messages = Vec::new();
     for (number, text) in details {
@@ -456,7 +481,9 @@ fn by_row(
             return Err(Doubt::Contradiction);
         }
     }
-    if success && counts.failed > 0 {
+    let is_all_well = said.iter().all(|said| matches!(said, Said::Created | Said::Updated));
+    let says_failed = counts.failed > 0 || (answers == Answers::Loose && !success);
+    if (success && counts.failed > 0) || (is_all_well && says_failed) {
         return Err(Doubt::Contradiction);
     }
     messages.retain(|failed: &FailedRow| said[failed.row] == Said::Failed);

@@ -3,10 +3,10 @@
 //! This is the hot path: a cell goes from the block it was read into to its CSV line through buffers that are used
 //! again for every row.
 
+mod step;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::clash::{Key, by_key, clashing_values};
 use super::contract::{Contract, Header, HeaderRule, HeaderSet, Holders, Kind, Presence, Rows};
@@ -16,8 +16,9 @@ use super::patron::{ExtractCount, Group, Patrons, Record, Rejection};
 use super::payload::{Lines, push_cell, select_cells};
 use super::trace::{Ending, Observer, Stage};
 use super::value::{CHANNELS, RowPlace, Rule, canonical, reach};
-use crate::mapping::{Extract, Feed, Input, Lookup, Send, Template, Transform};
+use crate::mapping::{Extract, Feed, Input, Send};
 use crate::source::row::{Block, Column, Row};
+use step::{Buffers, QUOTED, Step, StepInput};
 
 /// A column that a mapping names and the result does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,31 +73,6 @@ pub struct Builder {
     digested: Option<HeaderSet>,
 }
 
-/// A rule of the mapping, ready for rows, with what the contract says of its header.
-#[derive(Debug)]
-struct Step {
-    header: Header,
-    kind: Kind,
-    presence: Presence,
-    is_unique: bool,
-    input: StepInput,
-    lookup: Option<Lookup>,
-    transforms: Vec<Transform>,
-    default: Option<String>,
-    /// What stands between several values in one cell.
-    split: Option<String>,
-    /// How many values the cell of the row at work has, and which is asked for.
-    parts: usize,
-    part: usize,
-}
-
-#[derive(Debug)]
-enum StepInput {
-    Column(usize),
-    Value(String),
-    Template(Box<Template>, Vec<usize>),
-}
-
 /// Buffers that are used again for every row.
 #[derive(Debug, Default)]
 struct Scratch {
@@ -106,15 +82,6 @@ struct Scratch {
     key: String,
     digested: Vec<u8>,
     described: String,
-}
-
-#[derive(Debug, Default)]
-struct Buffers {
-    rendered: String,
-    from: String,
-    to: String,
-    clean: String,
-    had_control: bool,
 }
 
 impl std::fmt::Debug for Builder {
@@ -633,147 +600,6 @@ fn dedup_from(places: &mut Vec<RowPlace>, start: usize) -> usize {
 
 fn same_text(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
-}
-
-impl Step {
-    /// A step without lookup and transforms. Of a contract with several rows a key a blank is sent as such.
-    fn new(contract: &Contract, header: Header, input: StepInput) -> Self {
-        let rule = contract.rule(header);
-        Self {
-            header,
-            kind: rule.kind,
-            presence: rule.presence,
-            is_unique: contract.unique == Some(header),
-            input,
-            lookup: None,
-            transforms: Vec::new(),
-            default: (contract.rows == Rows::Several).then(String::new),
-            split: None,
-            parts: 1,
-            part: 0,
-        }
-    }
-
-    /// The value that a row gives this header, and its class: trimmed, in NFC, without control characters; blank if
-    /// there is none.
-    fn value<'a>(
-        &'a mut self,
-        row: Row<'a>,
-        buffers: &'a mut Buffers,
-        observer: &mut impl Observer,
-    ) -> Result<(&'a str, u8), Rule> {
-        let Buffers { rendered, from, to, clean, had_control } = buffers;
-        let input = match &mut self.input {
-            StepInput::Column(column) => row.cell(*column),
-            StepInput::Value(text) => text,
-            StepInput::Template(template, columns) => {
-                rendered.clear();
-                render(template, columns, row, rendered)?;
-                rendered
-            }
-        };
-        observer.saw(self.header, Stage::Input, input);
-        let mut value = trim(input);
-        if let Some(split) = &self.split {
-            let parts = || value.split(split.as_str()).map(trim).filter(|part| !part.is_empty());
-            self.parts = parts().count();
-            value = parts().nth(self.part).unwrap_or_default();
-        }
-        if let Some(lookup) = &self.lookup {
-            value = lookup.get(value).ok_or(Rule::Lookup)?;
-            observer.saw(self.header, Stage::Lookup, value);
-        }
-        if !value.is_empty() && !self.transforms.is_empty() {
-            from.clear();
-            from.push_str(value);
-            for (number, transform) in self.transforms.iter().enumerate() {
-                to.clear();
-                transform.apply(from.trim(), to);
-                std::mem::swap(from, to);
-                observer.saw(self.header, Stage::Transform(number), from);
-            }
-            value = from.trim();
-        }
-        if value.is_empty()
-            && let Some(default) = &self.default
-        {
-            value = default.trim();
-            observer.saw(self.header, Stage::Default, value);
-        }
-        let class = class_of(value);
-        if class & UNUSUAL == 0 {
-            return Ok((value, class));
-        }
-        clean.clear();
-        *had_control = normalise(value, clean);
-        Ok((clean.trim(), class))
-    }
-}
-
-fn render(template: &mut Template, columns: &[usize], row: Row<'_>, out: &mut String) -> Result<(), Rule> {
-    let mut few = [""; 8];
-    let many: Vec<&str>;
-    let values = if let Some(values) = few.get_mut(..columns.len()) {
-        for (value, column) in values.iter_mut().zip(columns) {
-            *value = row.cell(*column).trim();
-        }
-        &*values
-    } else {
-        many = columns.iter().map(|column| row.cell(*column).trim()).collect();
-        &many
-    };
-    template.render(values, out).map_err(|failure| Rule::Template(failure.to_string()))
-}
-
-/// A byte that makes a CSV cell need quotes.
-const QUOTED: u8 = 1;
-/// A byte that is not printable ASCII: the value may need to be normalised.
-const UNUSUAL: u8 = 2;
-
-/// What every byte means for the value that holds it.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if byte < 0x20 || byte >= 0x7f {
-            classes[byte] = UNUSUAL;
-        }
-        byte += 1;
-    }
-    classes[b',' as usize] = QUOTED;
-    classes[b'"' as usize] = QUOTED;
-    classes
-};
-
-/// The classes of a value's bytes, in one pass.
-fn class_of(value: &str) -> u8 {
-    value.bytes().fold(0, |class, byte| class | CLASSES[usize::from(byte)])
-}
-
-/// Without outer white space. Nearly all values have none, and a look at two bytes shows it.
-fn trim(value: &str) -> &str {
-    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    let bytes = value.as_bytes();
-    if is_graphic(bytes.first()) && is_graphic(bytes.last()) { value } else { value.trim() }
-}
-
-/// Writes a value in NFC with a space for every run of control characters; whether there were any.
-fn normalise(value: &str, out: &mut String) -> bool {
-    let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    let has_control = value.contains(is_control);
-    if !has_control && is_nfc(value) {
-        out.push_str(value);
-    } else if has_control {
-        for part in value.split(is_control).filter(|part| !part.is_empty()) {
-            if !out.is_empty() && !out.ends_with(' ') && !part.starts_with(' ') {
-                out.push(' ');
-            }
-            out.extend(part.nfc());
-        }
-    } else {
-        out.extend(value.nfc());
-    }
-    has_control
 }
 
 /// The headers of which a student fills exactly one, and those that are for students only.

@@ -52,20 +52,16 @@ impl Route<'static> {
     pub const USERS: Self = Self { contract: &USERS, path: USERS_PATH };
 }
 
-/// One batch as the client sees it.
+/// One batch as the client sees it. Nothing has a default, which a payload around another one would forget to pass on.
 pub trait Payload: Send + Sync + 'static {
     /// How many rows it holds, without the header row.
     fn rows(&self) -> usize;
 
     /// How many patrons they belong to.
-    fn patrons(&self) -> usize {
-        self.rows()
-    }
+    fn patrons(&self) -> usize;
 
     /// What it is, for the request.
-    fn media_type(&self) -> &'static str {
-        "text/csv"
-    }
+    fn media_type(&self) -> &'static str;
 
     /// How many bytes it has: the sum of its chunks.
     fn length(&self) -> u64;
@@ -253,7 +249,7 @@ impl Target {
                 TargetError::WrongAddress { host, path: endpoint(&self.url, route).path().to_owned(), status }
             }
             Verdict::ProxyLogin => TargetError::ProxyLogin { host },
-            Verdict::TooLarge => TargetError::TooLarge { rows, bytes },
+            Verdict::TooLarge => TargetError::TooLarge { contract: route.contract, rows, bytes },
             Verdict::Busy { retry_after } => TargetError::Busy { host, status, retry_after },
             Verdict::Refused { words } => TargetError::Refused { status, words },
             Verdict::Unknown { doubt, words } => TargetError::Unknown { doubt, words, source: None },

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::answer::{Doubt, RetryAfter, Words};
-use super::contract::USERS_PATH;
+use super::contract::{Contract, Kind, USERS_PATH};
 use crate::error::Hint;
 
 /// Why a batch has no receipt. Holds no values of rows and no secrets.
@@ -149,9 +149,11 @@ pub enum TargetError {
     /// The batch is larger than what is taken.
     #[error("a batch of {rows} row{} ({bytes} bytes) is too large (status 413)", if *rows == 1 { "" } else { "s" })]
     TooLarge {
+        /// What it is of.
+        contract: &'static Contract,
         /// Rows of the batch.
         rows: usize,
-        /// Bytes of its CSV.
+        /// Its bytes.
         bytes: u64,
     },
     /// Infiniti, or a proxy, has no time now. Nothing was imported.
@@ -290,6 +292,9 @@ impl TargetError {
                 "if the accounts arrive, the path of this feed is wrong: look at Infiniti's help pages on autoSync, or ask Concord's support, and mend `path` or `mode` in the mapping; if they do not, `target.url` must be the school's own Infiniti".into()
             }
             Self::WrongAddress { .. } => "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`".into(),
+            Self::TooLarge { contract, .. } if contract.headers.iter().any(|rule| rule.kind == Kind::Picture) => {
+                "make `images.max_zip` smaller".into()
+            }
             Self::TooLarge { .. } => "make `target.batch_rows` smaller".into(),
             Self::Busy { .. } => "run it again later".into(),
             Self::Client { .. } | Self::Refused { .. } => return None,
@@ -320,6 +325,7 @@ fn doubt_hint(doubt: Doubt) -> Hint {
         | Doubt::Miscount { .. }
         | Doubt::NoDetails
         | Doubt::RowNumbers
+        | Doubt::RowsOrPatrons
         | Doubt::Contradiction => {
             "look in Infiniti what was imported; run it again, which does no harm, and if the answer stays the same, ask Concord's support".into()
         }
@@ -339,5 +345,21 @@ struct At<'a>(Option<&'a str>);
 impl std::fmt::Display for At<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |host| write!(f, " at `{host}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infiniti::contract::{CONTACTS, IMAGES, USERS};
+
+    #[test]
+    fn what_is_too_large_is_made_smaller_by_its_own_setting() {
+        for (contract, setting) in
+            [(&USERS, "`target.batch_rows`"), (&CONTACTS, "`target.batch_rows`"), (&IMAGES, "`images.max_zip`")]
+        {
+            let hint = TargetError::TooLarge { contract, rows: 2, bytes: 100 }.hint();
+            assert!(hint.is_some_and(|hint| hint.contains(setting)), "{}", contract.feed);
+        }
     }
 }

@@ -9,7 +9,7 @@ use siphasher::sip128::SipHasher24;
 
 use super::contract::{Header, HeaderSet};
 
-/// The digest of a row: of the headers it fills, and of its line of CSV.
+/// The digest of a patron: of the headers it fills, and of its line of CSV, or of all its lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest([u8; 16]);
 

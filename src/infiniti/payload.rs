@@ -1,4 +1,4 @@
-//! Patrons as CSV bytes, kept once and sent in any order.
+//! Patrons as they are sent: as CSV bytes, kept once and sent in any order, or as a zip of their pictures.
 //!
 //! RFC 4180, UTF-8 without BOM, CRLF. Every patron's line is written when the row is read, into chunks that never
 //! move; a batch gathers lines in key order while it is sent, so the CSV is never in memory twice.
@@ -28,6 +28,9 @@ pub(super) struct LinePlace {
     length: u32,
 }
 
+/// What a file of CSV is, for a request.
+pub(super) const CSV: &str = "text/csv";
+
 const CHUNK_BYTES: usize = 1 << 20;
 
 impl Lines {
@@ -41,7 +44,7 @@ impl Lines {
         let chunk = &mut self.chunks[number];
         let start = chunk.len();
         chunk.extend_from_slice(line);
-        // A chunk is 1 MiB, or one line of at most sixteen bounded values.
+        // A chunk is 1 MiB, or all that one key has: at most some bounded values a row.
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         LinePlace { chunk: narrow(number), start: narrow(start), length: narrow(line.len()) }
     }
@@ -133,8 +136,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 impl Csv {
     /// The rows `range` of `rows`, with `headers` only.
     pub fn new(patrons: Arc<Patrons>, headers: HeaderSet, rows: Arc<[u32]>, range: Range<usize>) -> Self {
-        let names: Vec<&str> = headers.iter().map(|header| patrons.header_name(header)).collect();
-        let head = format!("{}\r\n", names.join(",")).into_bytes();
+        let head = head(headers.iter().map(|header| patrons.header_name(header)));
         let mut lines = 0;
         let line_ends = match patrons.contract.rows {
             Rows::One => Vec::new(),
@@ -200,6 +202,10 @@ impl Payload for Csv {
         self.range.len()
     }
 
+    fn media_type(&self) -> &'static str {
+        CSV
+    }
+
     fn length(&self) -> u64 {
         self.length
     }
@@ -225,9 +231,8 @@ impl Payload for Csv {
     }
 }
 
-fn head(contract: &Contract, headers: HeaderSet) -> Vec<u8> {
-    let names: Vec<&str> = headers.iter().map(|header| contract.rule(header).name).collect();
-    format!("{}\r\n", names.join(",")).into_bytes()
+fn head<'n>(names: impl Iterator<Item = &'n str>) -> Vec<u8> {
+    format!("{}\r\n", names.collect::<Vec<_>>().join(",")).into_bytes()
 }
 
 /// One batch of pictures: some patrons, whose pictures are read when they are sent.
@@ -303,6 +308,10 @@ impl Payload for ZipFile {
         self.pictures
     }
 
+    fn patrons(&self) -> usize {
+        self.pictures
+    }
+
     fn media_type(&self) -> &'static str {
         "application/zip"
     }
@@ -331,7 +340,7 @@ pub struct Deactivations {
 impl Deactivations {
     /// The leavers `range` of `leavers`.
     pub fn new(contract: &'static Contract, leavers: Arc<[(String, bool)]>, range: Range<usize>) -> Self {
-        let mut bytes = head(contract, [USERNAME, ENABLED, STAFFMEMBER].into_iter().collect());
+        let mut bytes = head([USERNAME, ENABLED, STAFFMEMBER].iter().map(|header| contract.rule(*header).name));
         let mut line = Vec::new();
         for (username, is_staff) in &leavers[range.clone()] {
             line.clear();
@@ -359,6 +368,14 @@ impl Deactivations {
 impl Payload for Deactivations {
     fn rows(&self) -> usize {
         self.range.len()
+    }
+
+    fn patrons(&self) -> usize {
+        self.range.len()
+    }
+
+    fn media_type(&self) -> &'static str {
+        CSV
     }
 
     fn length(&self) -> u64 {

@@ -12,6 +12,7 @@ use super::run::{Run, run, run_row};
 use super::sqlite::Sqlite;
 use super::store::{Change, MAIN, Owner, Row, RunChange, RunRow, Store};
 use super::{Place, StateError, default_file};
+use crate::infiniti::contract::FEEDS;
 use crate::infiniti::fingerprint::Key;
 use crate::mapping::StateLocation;
 use crate::process::this_host;
@@ -52,9 +53,6 @@ enum Purpose {
     /// It makes nothing.
     Look,
 }
-
-/// The feeds in the order in which they are pushed.
-const FEEDS: [&str; 4] = [MAIN, "contacts", "images", "groups"];
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,7 +149,7 @@ impl State {
     /// Any [`StateError`].
     pub async fn feeds(&mut self) -> Result<Vec<String>, StateError> {
         let mut feeds = self.store.feeds(&self.identity).await?;
-        let place = |feed: &str| FEEDS.iter().position(|known| *known == feed).unwrap_or(FEEDS.len());
+        let place = |feed: &str| FEEDS.iter().position(|known| known.feed == feed).unwrap_or(FEEDS.len());
         feeds.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
         Ok(feeds)
     }

@@ -44,19 +44,19 @@ pub struct Summary {
     pub expectations: Expectations,
     /// The codes of the limits and expectations that stopped it.
     pub stops: Vec<String>,
-    /// Rows that Infiniti accepted.
+    /// Patrons that Infiniti accepted.
     pub accepted: u64,
-    /// Of these, new ones.
+    /// New ones, in Infiniti's count, which may be of rows.
     pub created: u64,
-    /// Of these, known ones.
+    /// Known ones, in Infiniti's count.
     pub updated: u64,
-    /// Of these, leavers that are no longer enabled.
+    /// Of those accepted, leavers that are no longer enabled.
     pub deactivated: u64,
-    /// Rows that Infiniti refused.
+    /// Patrons that Infiniti refused.
     pub failed: u64,
-    /// Rows of which nobody knows what became.
+    /// Patrons of whom nobody knows what became.
     pub unknown: u64,
-    /// Rows that were not sent, since the run ended before.
+    /// Patrons that were not sent, since the run ended before.
     pub not_sent: u64,
     /// Patrons whose row could not be sent: a picture that was gone.
     #[serde(skip_serializing_if = "is_nought")]

@@ -55,7 +55,7 @@ impl Request<'_> {
             let is_sent = self.feeds.contains(contract);
             if contract.account.is_none() {
                 // Nobody else needs them.
-                if !mapping.others.is_empty() {
+                if mapping.others.iter().any(|feed| self.feeds.contains(feed.contract)) {
                     accounts = Some(Accounts::of(&patrons, &known, is_sent));
                 }
                 if is_sent {

@@ -4,13 +4,16 @@
 mod album;
 mod columns;
 mod decide;
+mod deliver;
 pub mod expect;
 mod extract;
 mod find;
 mod freshness;
+mod marks;
 mod person;
 pub mod plan;
 mod prepare;
+mod record;
 mod run;
 
 pub use album::Album;
@@ -22,7 +25,8 @@ pub use find::{Found, Match, Search, Sought, find};
 pub use freshness::{NoTime, Times};
 pub use person::{Person, PersonRow, person};
 pub use plan::{Asked, Batch, Change, Known, Plan, PlanId, Plans, Reason, Scope, Stop, Why};
-pub use run::{Failure, Report, Reports, Run, Timing, push, stop, summary};
+pub use record::summary;
+pub use run::{Failure, Report, Reports, Run, Timing, push, stop};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -79,7 +83,7 @@ impl Progress {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Bytes of CSV sent so far.
+    /// Bytes sent so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

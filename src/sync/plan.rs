@@ -358,7 +358,7 @@ impl Plan {
         let patrons = Arc::new(patrons);
         let most = batches::Most::of(mapping, feed);
         let batches = batches::make(&patrons, &changes, &leavers, create_only, left_out, most);
-        let id = id(&patrons, known, (&changes, &leavers, &batches), &judged.verdicts, !stops.is_empty());
+        let id = id(&patrons, &signature, known, (&changes, &leavers, &batches), &judged.verdicts, !stops.is_empty());
         let left_out = if changes.iter().any(|change| !change.is_known) { left_out } else { HeaderSet::default() };
         let mut facts = Facts {
             headers: signature,
@@ -523,6 +523,7 @@ fn scope(mapping: &Mapping, facts: &Facts, signature: &str, asked: Asked, now: T
 
 fn id(
     patrons: &Patrons,
+    signature: &str,
     known: &Known,
     (changes, leavers, batches): (&[Change], &[Leaver], &[Batch]),
     verdicts: &[Verdict],
@@ -545,6 +546,11 @@ fn id(
     for batch in batches {
         hash.update([3]);
         hash.update(batch.headers.bits().to_le_bytes());
+    }
+    // Who approved that groups are added has not approved that they are replaced: the path says so.
+    if patrons.contract.account.is_some() {
+        hash.update([8]);
+        hash.update(signature.as_bytes());
     }
     // Who approves a plan has seen which expectations fail.
     for (number, _) in verdicts.iter().enumerate().filter(|(_, verdict)| verdict.outcome == Outcome::Failed) {

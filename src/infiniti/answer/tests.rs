@@ -281,13 +281,31 @@ fn answers_that_nobody_documents_are_taken_at_their_word() {
         (r#"{"success": false, "summary": "3 contacts processed. 1 contact failed."}"#, Doubt::NoDetails),
         (r#"{"success": true, "summary": "3 contacts processed. 1 contact failed."}"#, Doubt::Contradiction),
         (r#"{"success": false, "details": {"4": "No such user."}}"#, Doubt::RowNumbers),
+        // The second of two patrons failed, whose row is not the second.
+        (
+            r#"{"success": false, "summary": "2 users processed.", "details": {"1": "User Updated", "2": "No such user."}}"#,
+            Doubt::RowsOrPatrons,
+        ),
+        (r#"{"success": false, "details": {"1": "User Updated", "2": "No such user."}}"#, Doubt::RowsOrPatrons),
+        // Something failed, and nothing did.
+        (
+            r#"{"success": false, "summary": "3 contacts processed. 1 contact failed.", "details": {"1": "Created", "2": "Created", "3": "Created"}}"#,
+            Doubt::Contradiction,
+        ),
+        (r#"{"success": false, "details": {"1": "Created", "2": "Created", "3": "Created"}}"#, Doubt::Contradiction),
     ] {
         assert!(matches!(loose(body), Verdict::Unknown { doubt: found, .. } if found == doubt), "{body}");
     }
     let Verdict::Rows(outcomes) =
-        loose(r#"{"success": false, "details": {"1": "Contact Created", "2": "No such user."}}"#)
+        loose(r#"{"success": false, "details": {"1": "Contact Created", "3": "No such user."}}"#)
     else {
         panic!("details name rows");
     };
-    assert_eq!((outcomes.failed.len(), outcomes.failed[0].row, outcomes.unknown), (1, 1, vec![2]));
+    assert_eq!((outcomes.failed.len(), outcomes.failed[0].row, outcomes.unknown), (1, 2, vec![1]));
+    for text in ["Not created", "Nothing Updated", "uncreated", "Contact not created"] {
+        let body =
+            format!(r#"{{"success": false, "details": {{"1": "{text}", "2": "Updated", "3": "Contact Updated"}}}}"#);
+        let Verdict::Rows(outcomes) = loose(&body) else { panic!("{text}") };
+        assert_eq!((outcomes.failed[0].row, outcomes.unknown), (0, vec![]), "{text}");
+    }
 }

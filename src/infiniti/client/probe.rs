@@ -9,6 +9,7 @@ use url::Url;
 
 use super::connect::{CONNECT_TIMEOUT, Resolver, with_proxy};
 use super::{Payload, Route, Target, TargetError};
+use crate::infiniti::payload::CSV;
 use crate::mapping::Proxy;
 use crate::tls::{Certificate, Witness};
 
@@ -107,6 +108,14 @@ const HEADER_ROW: &[u8] = b"username,enabled,staffmember\r\n";
 impl Payload for NoRows {
     fn rows(&self) -> usize {
         0
+    }
+
+    fn patrons(&self) -> usize {
+        0
+    }
+
+    fn media_type(&self) -> &'static str {
+        CSV
     }
 
     fn length(&self) -> u64 {

@@ -18,9 +18,9 @@ use crate::mapping::{Feed, Mapping};
 pub struct Batch {
     /// What it does.
     pub kind: BatchKind,
-    /// The headers of its CSV: just those that its patrons fill, since a blank cell might clear what Infiniti holds.
+    /// The headers that its patrons fill, and of a CSV just these: a blank cell might clear what Infiniti holds.
     pub headers: HeaderSet,
-    /// Its CSV.
+    /// Its rows, or its pictures.
     pub content: Content,
 }
 

@@ -19,7 +19,8 @@ use crate::source::row::{Message, channel};
 use crate::state::layer::{Layer, Patch, pages};
 use crate::state::{Outcome, Standing};
 use crate::sync::Report;
-use crate::sync::run::{RowOutcome, arrivals, departures, fill, marks, returned};
+use crate::sync::deliver::RowOutcome;
+use crate::sync::marks::{arrivals, departures, fill, marks, returned};
 
 /// Two extracts, since leavers and limits look at each of them.
 const MAPPING: &str = "version: 1
