@@ -60,8 +60,7 @@ fn files(folder: &Path) -> io::Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A link counts as what it leads to.
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_folder = is_folder(&entry);
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_litter = name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter));
@@ -70,6 +69,13 @@ fn files(folder: &Path) -> io::Result<Vec<String>> {
         }
     }
     Ok(files)
+}
+
+/// Whether an entry is a folder, or a link to one. A link that leads nowhere counts as a file, so that somebody is told of it.
+fn is_folder(entry: &fs::DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| {
+        kind.is_dir() || (kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|target| target.is_dir()))
+    })
 }
 
 fn failed(folder: &Path, error: &io::Error) -> SourceError {

@@ -3,7 +3,7 @@
 //! What was planned is known by its content. A picture that changed in between is not sent tonight.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
@@ -218,6 +218,10 @@ fn below(folder: &Path, path: &str) -> Option<PathBuf> {
 /// Reads a file, but no more of it than can be a picture, and a byte that tells that it is more.
 fn read_file(path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
     bytes.clear();
+    // To open a pipe waits for whoever writes into it, for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     File::open(path)?.take(BYTES_MAX as u64 + 1).read_to_end(bytes).map(drop)
 }
 
