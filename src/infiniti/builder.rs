@@ -104,7 +104,7 @@ impl Builder {
             headers: rules().map(|rule| rule.header).collect(),
             renamed: feed.renamed.clone(),
             allow: feed.allow.clone(),
-            names_files: feed.contract.headers.iter().any(|rule| rule.kind == Kind::Picture),
+            names_files: feed.contract.is_pictured(),
             pictures: None,
             extracts: Vec::new(),
             steps: Vec::new(),

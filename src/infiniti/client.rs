@@ -246,7 +246,9 @@ impl Target {
                 TargetError::Redirected { host, to, login, status }
             }
             Verdict::WrongAddress => {
-                TargetError::WrongAddress { host, path: endpoint(&self.url, route).path().to_owned(), status }
+                let (contract, path) = (route.contract, endpoint(&self.url, route).path().to_owned());
+                let setting_of = contract.path.is_none().then_some(contract.feed);
+                TargetError::WrongAddress { host, path, setting_of, status }
             }
             Verdict::ProxyLogin => TargetError::ProxyLogin { host },
             Verdict::TooLarge => TargetError::TooLarge { contract: route.contract, rows, bytes },

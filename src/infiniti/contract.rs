@@ -262,6 +262,11 @@ impl Contract {
         &self.headers[header.index()]
     }
 
+    /// Whether its rows are pictures, which go as a zip.
+    pub fn is_pictured(&self) -> bool {
+        self.headers.iter().any(|rule| rule.kind == Kind::Picture)
+    }
+
     /// Whether a header's values tell who somebody is, or how to reach them: names, addresses, numbers. What somebody is
     /// (staff or student, year, gender, class) does not, by itself.
     pub fn is_personal(&self, header: Header) -> bool {

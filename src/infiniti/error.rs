@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::answer::{Doubt, RetryAfter, Words};
-use super::contract::{Contract, Kind, USERS_PATH};
+use super::contract::{Contract, USERS_PATH};
 use crate::error::Hint;
 
 /// Why a batch has no receipt. Holds no values of rows and no secrets.
@@ -143,6 +143,8 @@ pub enum TargetError {
         host: String,
         /// The path asked for.
         path: String,
+        /// The feed, if its path is a setting.
+        setting_of: Option<&'static str>,
         /// The status of the answer.
         status: u16,
     },
@@ -153,7 +155,7 @@ pub enum TargetError {
         contract: &'static Contract,
         /// Rows of the batch.
         rows: usize,
-        /// Its bytes.
+        /// Bytes of its file.
         bytes: u64,
     },
     /// Infiniti, or a proxy, has no time now. Nothing was imported.
@@ -288,13 +290,18 @@ impl TargetError {
             Self::Redirected { .. } => {
                 "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`; if it is, a login page (SSO, filter) stands in front of it and must let `/api/` through".into()
             }
+            Self::WrongAddress { setting_of: Some(feed), .. } => format!(
+                "check `{feed}.path`: where it leads stands on Infiniti's help pages (\"autoSync patron {feed}\"), or Concord's support knows it"
+            )
+            .into(),
             Self::WrongAddress { path, .. } if !path.ends_with(USERS_PATH) => {
                 "if the accounts arrive, the path of this feed is wrong: look at Infiniti's help pages on autoSync, or ask Concord's support, and mend `path` or `mode` in the mapping; if they do not, `target.url` must be the school's own Infiniti".into()
             }
             Self::WrongAddress { .. } => "`target.url` must be the school's own Infiniti, like `https://example.concordinfiniti.com`".into(),
-            Self::TooLarge { contract, .. } if contract.headers.iter().any(|rule| rule.kind == Kind::Picture) => {
-                "make `images.max_zip` smaller".into()
+            Self::TooLarge { contract, rows: 1, .. } if contract.is_pictured() => {
+                "`images.resize: true` sends pictures small".into()
             }
+            Self::TooLarge { contract, .. } if contract.is_pictured() => "make `images.max_zip` smaller".into(),
             Self::TooLarge { .. } => "make `target.batch_rows` smaller".into(),
             Self::Busy { .. } => "run it again later".into(),
             Self::Client { .. } | Self::Refused { .. } => return None,

@@ -73,10 +73,16 @@ pub(super) async fn deliver(
                 left.push(middle..patrons.end);
                 left.push(patrons.start..middle);
             }
-            // Alone in its batch, and not the first one: it is this patron that is refused.
-            Err(error @ TargetError::Refused { .. }) if patrons.len() == 1 && count > 1 => {
+            // Alone in its batch, and Infiniti has taken others: it is this patron that is refused. Nobody else waits for that,
+            // be it every night.
+            Err(error @ TargetError::Refused { .. }) if patrons.len() == 1 && (count > 1 || plan.has_baseline) => {
                 let words = error.words().map_or_else(|| error.to_string(), |words| words.as_str().to_owned());
                 delivery.fail(patrons.start, &words);
+            }
+            // A zip of one picture cannot be smaller: the other pictures, and the other feeds, do not wait for it.
+            Err(error @ TargetError::TooLarge { .. }) if patrons.len() == 1 && plan.contract().is_pictured() => {
+                let words = [Some(error.to_string()), error.hint().map(|hint| hint.to_string())];
+                delivery.fail(patrons.start, &words.into_iter().flatten().collect::<Vec<_>>().join(": "));
             }
             Err(error) => {
                 delivery.error = Some(error);

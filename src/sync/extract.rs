@@ -198,7 +198,7 @@ pub(super) async fn run_queries(
 ) -> Result<(), ExtractError> {
     for (feed, extract) in extracts(mapping, feeds) {
         tracing::debug!(feed = feed.contract.feed, extract = extract.name, "reading");
-        sink.take_binary(feed.contract.headers.iter().any(|rule| rule.kind == Kind::Picture));
+        sink.take_binary(feed.contract.is_pictured());
         let listed = feed.images.as_ref().filter(|images| images.is_listed).and_then(|images| images.folder.as_deref());
         let result = match listed {
             Some(folder) => folder::list(folder, sink),

@@ -212,8 +212,8 @@ impl<'r> Run<'r> {
             if let Some(state) = self.state.as_mut().filter(|_| is_told) {
                 state.depart(departures(plan, &content)).await?;
             }
-            let delivery =
-                deliver(self.mapping, self.album, (self.target, self.progress), plan, &content, &mut halvings).await;
+            let to = (self.target, self.progress);
+            let delivery = Box::pin(deliver(self.mapping, self.album, to, plan, &content, &mut halvings)).await;
             count(plan, batch.kind, &content, &delivery, &mut reports.feeds[number]);
             if let Some(state) = &mut self.state {
                 state.arrive(arrivals(plan, &content, &delivery.outcomes, state.key())).await?;

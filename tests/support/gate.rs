@@ -30,6 +30,8 @@ pub enum Trick {
     CutAnswer(usize, usize),
     /// The connection ends after so many bytes of the upload, which nobody gets to see.
     CutUpload(usize, usize),
+    /// Every request to a path with this and that has this in its file is refused with a status.
+    Refuse(&'static str, &'static str, u16),
     /// The request waits for leave, after it has told that it came.
     Hold(usize, Sender<()>, Receiver<()>),
 }
@@ -191,6 +193,15 @@ impl Shared {
         self.uploads.lock().unwrap().push(Upload::of(&text, &body));
         if self.kills(number, Point::BodyComplete) {
             return Ok(());
+        }
+        if let Trick::Refuse(path, name, status) = *self.trick.lock().unwrap()
+            && text.split(' ').nth(1).is_some_and(|asked| asked.contains(path))
+            && body.windows(name.len()).any(|window| window == name.as_bytes())
+        {
+            self.has_struck.store(true, Ordering::SeqCst);
+            let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            client.write_all(answer.as_bytes())?;
+            return client.shutdown(Shutdown::Both);
         }
         self.hold(number);
         let mut upstream = TcpStream::connect(*self.upstream.lock().unwrap())?;
