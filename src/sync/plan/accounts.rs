@@ -107,6 +107,9 @@ impl Accounts {
         let Some(by) = patrons.contract.account else { return 0 };
         let mut without: Vec<u32> = Vec::new();
         let mut waiting = 0;
+        // Before anybody is left out: a group that waits for the account is a group.
+        let has_groups = patrons.contract.headers.iter().any(|rule| rule.kind == Kind::Group);
+        let staff = if has_groups { self.staff_without_group(patrons) } else { Vec::new() };
         patrons.retain(|patrons, patron| {
             let account = self.find(by, patrons, patron);
             let is_there = account.is_accepted || (account.coming == Coming::Yes && self.takes_coming);
@@ -118,8 +121,9 @@ impl Accounts {
             is_there
         });
         patrons.leave_out(&without);
-        if patrons.contract.headers.iter().any(|rule| rule.kind == Kind::Group) {
-            self.warn_of_staff(patrons);
+        if !staff.is_empty() {
+            let count = staff.len() as u64;
+            patrons.warnings.push(Warning { kind: WarningKind::StaffWithoutGroup, count, usernames: staff });
         }
         waiting
     }
@@ -140,7 +144,7 @@ impl Accounts {
     }
 
     /// Staff who are in no group have no access to the library at all.
-    fn warn_of_staff(&self, patrons: &mut Patrons) {
+    fn staff_without_group(&self, patrons: &Patrons) -> Vec<String> {
         let in_a_group: HashSet<String> =
             patrons.order().iter().map(|patron| patrons.key(*patron).to_lowercase()).collect();
         let rejected: HashSet<String> = patrons
@@ -148,19 +152,11 @@ impl Accounts {
             .iter()
             .filter_map(|rejection| Some(rejection.username.as_ref()?.to_lowercase()))
             .collect();
-        let usernames: Vec<String> = self
-            .staff
-            .iter()
-            .filter(|username| {
-                let lower = username.to_lowercase();
-                !in_a_group.contains(&lower) && !rejected.contains(&lower)
-            })
-            .cloned()
-            .collect();
-        if !usernames.is_empty() {
-            let count = usernames.len() as u64;
-            patrons.warnings.push(Warning { kind: WarningKind::StaffWithoutGroup, count, usernames });
-        }
+        let is_without = |username: &&String| {
+            let lower = username.to_lowercase();
+            !in_a_group.contains(&lower) && !rejected.contains(&lower)
+        };
+        self.staff.iter().filter(is_without).cloned().collect()
     }
 
     fn hash(&self, by: Header, value: &str) -> u64 {
