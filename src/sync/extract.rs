@@ -10,7 +10,6 @@ use super::freshness::{self, Times};
 use super::{Feeds, Progress};
 use crate::error::Hint;
 use crate::infiniti::builder::{Builder, MissingColumn, Pictures};
-use crate::infiniti::contract::Kind;
 use crate::infiniti::patron::Patrons;
 use crate::mapping::{Extract, Feed, Mapping};
 use crate::source::row::{Message, RowSink, RowStream, channel};

@@ -220,8 +220,19 @@ fn listed(names: &[&str]) -> String {
 /// A stop of a plan in words, and what to do.
 pub(in crate::cli) fn stop_text(plan: &Plan, stop: &Stop) -> (String, String) {
     // Pictures may come from a folder without any query.
-    let origin = if *plan.contract() == IMAGES { "the query or the folder" } else { "the query" };
-    let (message, hint) = text_of(stop, origin);
+    let origin = if plan.contract().is_pictured() { "the query or the folder" } else { "the query" };
+    let (mut message, mut hint) = text_of(stop, origin);
+    if let Stop::TooFewRows { extract, .. } | Stop::Dropped { extract, .. } = stop {
+        let of = plan.patrons.extracts.iter().filter(|count| extract.as_ref().is_none_or(|name| *name == count.name));
+        let left_out: u64 = of.map(|count| count.left_out).sum();
+        if left_out > 0 {
+            message += "; ";
+            message += &number(left_out);
+            message += " more belong to nobody who has an account";
+            let key = plan.contract().headers.first().map_or("", |rule| rule.name);
+            hint = format!("does `{key}` look as in `users`? If it does, {hint}");
+        }
+    }
     match plan.contract().account {
         None => (message, hint),
         Some(_) => (format!("{}: {message}", plan.contract().feed), hint),

@@ -313,6 +313,18 @@ fn batches(count: u64) -> String {
     counted(count, "batch").replace("batchs", "batches")
 }
 
+/// Who could not be sent, and why.
+fn write_unsent(out: &mut impl Write, report: &Report, unit: &str) -> io::Result<()> {
+    if report.unsent.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  {ERROR}left out{ERROR:#}  {}", counted(report.unsent.len() as u64, unit))?;
+    for Failure { username, message, .. } in report.unsent.iter().take(LISTED) {
+        writeln!(out, "    `{username}`: {message}")?;
+    }
+    write_more(out, report.unsent.len(), LISTED)
+}
+
 fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Result<()> {
     let patrons = &plan.patrons;
     let unit = if patrons.contract.rows == Rows::One { "row" } else { "patron" };
@@ -325,7 +337,9 @@ fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Resul
         )?;
     }
     if sent + report.not_sent == 0 {
-        return writeln!(out, "  sent      nothing: there is nothing to send");
+        let why = if report.unsent.is_empty() { "there is nothing to send" } else { "nothing could be sent" };
+        writeln!(out, "  sent      nothing: {why}")?;
+        return write_unsent(out, report, unit);
     }
     let rows = match patrons.contract.rows {
         Rows::One => String::new(),
@@ -361,13 +375,7 @@ fn write_report(out: &mut impl Write, plan: &Plan, report: &Report) -> io::Resul
         }
         write_more(out, report.failed.len(), LISTED)?;
     }
-    if !report.unsent.is_empty() {
-        writeln!(out, "  {ERROR}left out{ERROR:#}  {}", counted(report.unsent.len() as u64, unit))?;
-        for Failure { username, message, .. } in report.unsent.iter().take(LISTED) {
-            writeln!(out, "    `{username}`: {message}")?;
-        }
-        write_more(out, report.unsent.len(), LISTED)?;
-    }
+    write_unsent(out, report, unit)?;
     if report.unknown > 0 {
         writeln!(
             out,
