@@ -128,3 +128,16 @@ fn a_picture_that_changes_while_the_push_is_under_way_goes_with_the_next() {
     school.push(0);
     school.assert_right("the next push");
 }
+
+/// Regression: what belongs to a username that Infiniti refused was sent all the same, and refused once more.
+#[test]
+fn what_belongs_to_a_refused_username_waits() {
+    let school = School::pushed(feed("contacts"));
+    for table in ["people", "guardians", "members"] {
+        school.sis.sql(&format!("UPDATE {table} SET login = 'patron03x' WHERE login = 'patron03'"));
+    }
+    // Nobody realigned it in Infiniti: the old one has the barcode.
+    let told = school.run(1, &["push", "--renames", "realigned", "school.yaml"]);
+    assert_eq!(told.matches("waiting   1 patron: Infiniti did not accept the account").count(), 2, "{told}");
+    assert!(!told.contains("There is no user"), "{told}");
+}

@@ -281,11 +281,11 @@ fn count(plan: &Plan, kind: BatchKind, content: &Content, delivery: &Delivery, r
     for (number, message) in &delivery.failed {
         report.failed.push(failure(plan, content, *number, message.clone()));
     }
-    if kind == BatchKind::Create {
-        let is_not = |(_, outcome): &(usize, &RowOutcome)| **outcome != RowOutcome::Accepted;
-        let numbers = (0..).zip(&delivery.outcomes).filter(is_not).filter_map(|(number, _)| content.patron(number));
-        report.unaccepted.extend(numbers);
-    }
+    // A username that is new is not there yet, be the patron known by another one.
+    let is_new = |patron: &u32| kind == BatchKind::Create || plan.renames.iter().any(|rename| rename.patron == *patron);
+    let is_not = |(_, outcome): &(usize, &RowOutcome)| **outcome != RowOutcome::Accepted;
+    let numbers = (0..).zip(&delivery.outcomes).filter(is_not).filter_map(|(number, _)| content.patron(number));
+    report.unaccepted.extend(numbers.filter(is_new));
     tracing::info!(
         feed = plan.contract().feed,
         kind = kind.code(),
