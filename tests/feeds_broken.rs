@@ -141,3 +141,18 @@ fn what_belongs_to_a_refused_username_waits() {
     assert_eq!(told.matches("waiting   1 patron: Infiniti did not accept the account").count(), 2, "{told}");
     assert!(!told.contains("There is no user"), "{told}");
 }
+
+/// Regression: the name of a file that a Mac wrote was cleaned like any value, and then there was no such file.
+#[test]
+fn a_file_whose_name_has_letters_taken_apart_is_found() {
+    let school = School::pushed(feed("images of a folder"));
+    school.sis.sql("UPDATE people SET id = 'm\u{fc}ller' WHERE login = 'patron03'");
+    let photos = school.sis.folder.join("photos");
+    std::fs::rename(photos.join("zq0003.jpg"), photos.join("mu\u{308}ller.jpg")).unwrap();
+    let told = school.push(0);
+    assert!(told.contains("read      24 rows: folder 24"), "{told}");
+    assert_eq!(
+        school.held(feed("images of a folder")).iter().filter(|one| one["adminsystemid"] == "m\u{fc}ller").count(),
+        1
+    );
+}

@@ -11,6 +11,8 @@ use std::sync::mpsc::{self, SendError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::infiniti::builder::Pictures;
 use crate::infiniti::contract::Kind;
 use crate::infiniti::image::{self, BYTES_MAX, Description};
@@ -37,12 +39,17 @@ impl Album {
 
     /// Looks at pictures for a builder.
     pub(super) fn looker(self: &Arc<Self>) -> Box<dyn Pictures> {
-        Box::new(Looker { album: Arc::clone(self), bytes: Vec::new(), wanted: None })
+        Box::new(Looker { album: Arc::clone(self), bytes: Vec::new(), spelled: HashMap::new(), wanted: None })
     }
 
     /// Likewise, and keeps those that are still wanted, as they are sent.
     pub(super) fn collector(self: &Arc<Self>, wanted: Arc<Wanted>) -> Box<dyn Pictures> {
-        Box::new(Looker { album: Arc::clone(self), bytes: Vec::new(), wanted: Some(Collector::new(self, wanted)) })
+        Box::new(Looker {
+            album: Arc::clone(self),
+            bytes: Vec::new(),
+            spelled: HashMap::new(),
+            wanted: Some(Collector::new(self, wanted)),
+        })
     }
 
     /// Whether a picture is a file.
@@ -107,6 +114,8 @@ struct Looker {
     album: Arc<Album>,
     /// Used again for every picture.
     bytes: Vec<u8>,
+    /// By folder, its files whose names are written otherwise than a cleaned value is, by the value.
+    spelled: HashMap<PathBuf, HashMap<String, PathBuf>>,
     wanted: Option<Collector>,
 }
 
@@ -180,9 +189,16 @@ impl Looker {
             return image::look(&self.bytes).map_err(refused);
         }
         let folder = self.album.folder.as_deref().unwrap_or(Path::new(""));
-        let file =
+        let mut file =
             below(folder, value).ok_or_else(|| Rule::Picture("is not a path below `images.folder`".to_owned()))?;
-        read_file(&file, &mut self.bytes).map_err(|error| {
+        let mut read = read_file(&file, &mut self.bytes);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            && let Some(other) = self.spelled_otherwise(&file)
+        {
+            read = read_file(&other, &mut self.bytes);
+            file = other;
+        }
+        read.map_err(|error| {
             Rule::Picture(match error.kind() {
                 io::ErrorKind::NotFound => "names a file that is not there".to_owned(),
                 _ => format!("names a file that cannot be read: {error}"),
@@ -191,6 +207,22 @@ impl Looker {
         let description = image::look(&self.bytes).map_err(refused)?;
         self.album.files.lock().unwrap_or_else(PoisonError::into_inner).entry(description.digest).or_insert(file);
         Ok(description)
+    }
+}
+
+impl Looker {
+    /// The file that is meant where a value was cleaned: a Mac takes letters with marks apart, and NFC puts them together.
+    fn spelled_otherwise(&mut self, file: &Path) -> Option<PathBuf> {
+        let (folder, name) = (file.parent()?, file.file_name()?.to_str()?);
+        let spelled = self.spelled.entry(folder.to_owned()).or_insert_with(|| {
+            let files = fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let clean: String = name.trim().nfc().collect();
+                (clean != name).then(|| (clean, entry.path()))
+            });
+            files.collect()
+        });
+        spelled.get(name).cloned()
     }
 }
 
