@@ -226,6 +226,11 @@ impl TargetError {
         matches!(self, Self::Refused { .. } | Self::TooLarge { .. })
     }
 
+    /// Whether the path of one feed is wrong, which is a setting, so that the others are none the worse.
+    pub fn is_of_the_path(&self) -> bool {
+        matches!(self, Self::WrongAddress { setting_of: Some(_), .. })
+    }
+
     /// Whether the import may still be running, so that a repeated batch may meet it.
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Unknown { doubt, .. } if doubt.is_timeout())

@@ -15,7 +15,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::infiniti::builder::Pictures;
 use crate::infiniti::contract::Kind;
-use crate::infiniti::image::{self, BYTES_MAX, Description};
+use crate::infiniti::image::{self, BYTES_MAX, Description, FITTED_BYTES_MAX};
 use crate::infiniti::value::Rule;
 use crate::mapping::ImageSettings;
 
@@ -77,9 +77,11 @@ impl Album {
         if !self.is_resized {
             return Ok(bytes);
         }
+        // A plan counts on it that no picture gets larger by this: a small one of few colours may.
+        let is_better = |fitted: &Vec<u8>| fitted.len() <= bytes.len() || bytes.len() > FITTED_BYTES_MAX;
         let fitted = match image::fit(&bytes).map_err(|fault| fault.to_string())? {
             std::borrow::Cow::Borrowed(_) => None,
-            std::borrow::Cow::Owned(fitted) => Some(fitted),
+            std::borrow::Cow::Owned(fitted) => Some(fitted).filter(is_better),
         };
         Ok(fitted.unwrap_or(bytes))
     }

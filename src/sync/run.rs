@@ -33,6 +33,8 @@ pub struct Reports {
     pub state_error: Option<StateError>,
     /// Whether a signal ended the push.
     pub is_interrupted: bool,
+    /// Whether the error is one of all feeds. One of a feed's own path ends that feed only.
+    is_over: bool,
     /// From the first batch to the last answer.
     pub elapsed: Duration,
 }
@@ -57,7 +59,7 @@ impl Reports {
     }
 
     fn ends(&self) -> bool {
-        self.error.is_some() || self.source_error.is_some() || self.state_error.is_some() || self.is_interrupted
+        self.is_over || self.source_error.is_some() || self.state_error.is_some() || self.is_interrupted
     }
 }
 
@@ -145,7 +147,7 @@ pub struct Timing {
 const HALVINGS_MAX: u32 = 64;
 
 /// Sends the batches of each feed's plan one after the other. Stops at the first one that fails as a whole: what ails one
-/// ails the next, and a second unknown outcome helps nobody. A batch that is refused is halved until the bad rows are found.
+/// ails the next, and a second unknown outcome helps nobody; only a wrong path is one feed's own. A batch that is refused is halved until the bad rows are found.
 pub async fn push(mut run: Run<'_>) -> Reports {
     let started = Instant::now();
     let sending = run.interrupt.sending();
@@ -156,6 +158,7 @@ pub async fn push(mut run: Run<'_>) -> Reports {
         source_error: None,
         state_error: None,
         is_interrupted: false,
+        is_over: false,
         elapsed: Duration::ZERO,
     };
     for number in 0..run.plans.feeds.len() {
@@ -218,9 +221,13 @@ impl<'r> Run<'r> {
             if let Some(state) = &mut self.state {
                 state.arrive(arrivals(plan, &content, &delivery.outcomes, state.key())).await?;
             }
-            reports.error = delivery.error;
+            let has_failed = delivery.error.is_some() || delivery.source_error.is_some();
+            reports.is_over = delivery.error.as_ref().is_some_and(|error| !error.is_of_the_path());
+            if reports.error.is_none() {
+                reports.error = delivery.error;
+            }
             reports.source_error = delivery.source_error;
-            if reports.ends() {
+            if has_failed {
                 break;
             }
         }

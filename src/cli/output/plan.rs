@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::expect::verdict_text;
 use super::{WARNING, counted, number};
-use crate::infiniti::contract::{Contract, HeaderSet, IMAGES};
+use crate::infiniti::contract::{Contract, HeaderSet};
 use crate::mapping::Limit;
 use crate::sync::expect::Outcome;
 use crate::sync::plan::{Change, Counted, Leaver, Stage, Wait};
