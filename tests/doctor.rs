@@ -753,7 +753,7 @@ mod feeds {
             archive.by_index(index).unwrap().read_to_string(&mut text).unwrap();
         }
         assert!(text.contains("FROM guardians"), "the queries of all feeds are in it");
-        for personal in ["0001.", "0002.", "9999", "`0003`", "ann.lee", "home.example", "0412"] {
+        for personal in ["0001.jpg", "0002.png", "9999.png", "`0003`", "ann.lee", "home.example", "0412 345 678"] {
             let line = text.lines().find(|line| line.contains(personal));
             assert_eq!(line, None, "`{personal}` is in the bundle");
         }

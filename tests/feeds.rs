@@ -877,7 +877,7 @@ fn a_wrong_path_of_a_feed_is_not_blamed_on_the_address() {
         }
         school.context.write("school.yaml", mapping.replace("/sandbox/", "/elsewhere/"));
         let told = school.push(4);
-        assert!(told.contains("mend `path` or `mode` in the mapping"), "{}: {told}", feed.label);
+        assert!(told.contains(&format!("hint: check `{}.path`", feed.name)), "{}: {told}", feed.label);
     });
 }
 
