@@ -28,7 +28,8 @@ mod smtp {
     use crate::infiniti::TargetError;
     use crate::infiniti::client::connect::causes;
     use crate::mapping::notify::Security;
-    use crate::ops::notify::{CONNECT_LIMIT, hex};
+    use crate::ops::notify::CONNECT_LIMIT;
+    use crate::ops::notify::channel::hex;
 
     /// Hands a mail over to the mail server, once.
     pub(in super::super) async fn send(

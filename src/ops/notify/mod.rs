@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use channel::Channel;
-use channel::{Way, hex, in_time};
+use channel::{Way, in_time};
 pub use error::NotifyError;
 use event::{Came, Decision, Event, Gap, Happened, Remembered, Told, decide};
 use overdue::Lately;
