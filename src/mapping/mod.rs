@@ -229,7 +229,7 @@ pub struct Rule {
     /// When it is sent.
     pub send: Send,
     /// What stands between several values in one cell, each of which makes a row of its own. The cell is cut first: lookup,
-    /// transforms and default are of each part. Never blank; only of a [`Kind::Reach`].
+    /// transforms and default are of each part. Never blank; only of a [`Kind::Reach`](crate::infiniti::contract::Kind::Reach).
     pub split: Option<String>,
 }
 

@@ -12,7 +12,7 @@
 //! upload that is no import (an unknown header) is refused with status 400, one that is too large with 413; the answers to
 //! contacts, images and groups are like those to accounts. What is chosen for one feed stands in its file.
 //!
-//! A feed is a file with its `FEED`, and an entry in [`feed::FEEDS`] and in [`store::Store`].
+//! A feed is a file with its `FEED`, and an entry in `feed::FEEDS` and in `store::Store`.
 
 mod contacts;
 mod faults;
