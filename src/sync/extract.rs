@@ -249,7 +249,9 @@ fn make_patrons(
 ) -> Result<Vec<Patrons>, ExtractError> {
     let builder = |feed: &Feed| {
         let mut builder = Builder::new(feed);
-        if let Some(looker) = looker().filter(|_| feed.images.is_some()) {
+        if feed.images.is_some()
+            && let Some(looker) = looker()
+        {
             builder = builder.with_pictures(looker);
         }
         if wanted.digests { builder.with_digests() } else { builder }

@@ -17,7 +17,7 @@ pub(in crate::sync) struct Accounts {
     hasher: RandomState,
     /// By a hash of header and value, in lower case.
     known: HashMap<u64, Account>,
-    /// Prints of the identifiers of those whom the state knows and nobody reads tonight.
+    /// Prints of the identifiers of those whom the state knows, whom nobody may read tonight.
     prints: HashSet<(Header, [u8; 8])>,
     key: Key,
     staff: Vec<String>,
